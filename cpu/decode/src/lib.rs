@@ -1,0 +1,1 @@
+//! Build-time generator: instruction tables to decoder, disassembler, encoder and random generator.

@@ -1,0 +1,1 @@
+//! IEEE 754 arithmetic with exact results and flags for every rounding mode.

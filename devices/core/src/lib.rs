@@ -1,0 +1,1 @@
+//! What a device model is made of: bus interface, interrupt lines, events, registers, state.

@@ -1,0 +1,2 @@
+//! hyperemu.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Boards as devicetrees: the compiler, the validator and the boards themselves.
