@@ -1,0 +1,149 @@
+//! What surrounds an operation: rounding direction, the architecture's rules, the sticky flags.
+
+use bitflags::bitflags;
+
+bitflags! {
+    /// Exceptions, in the layout of RISC-V's `fflags`, with ARM's input-denormal flag above it.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+    pub struct Flags: u8 {
+        /// Inexact.
+        const NX = 1;
+        /// Underflow: tiny and inexact (or, flushed to zero).
+        const UF = 2;
+        /// Overflow.
+        const OF = 4;
+        /// Division by zero.
+        const DZ = 8;
+        /// Invalid operation.
+        const NV = 16;
+        /// A subnormal operand was flushed to zero (ARM's IDC); never raised on RISC-V.
+        const ID = 32;
+    }
+}
+
+/// Rounding direction. The first five have RISC-V's `frm` numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Round {
+    /// To nearest, ties to even (RNE).
+    #[default]
+    NearestEven = 0,
+    /// Toward zero (RTZ).
+    TowardZero = 1,
+    /// Toward minus infinity (RDN).
+    Down = 2,
+    /// Toward plus infinity (RUP).
+    Up = 3,
+    /// To nearest, ties away from zero (RMM).
+    NearestAway = 4,
+    /// Toward zero, then the last bit is set if that was inexact: a result that may be rounded again to a
+    /// format two bits shorter without harm (RISC-V's `vfncvt.rod`, ARM's `FCVTXN`).
+    Odd = 5,
+}
+
+impl Round {
+    /// Decodes RISC-V's `frm` or a static `rm` field: `None` for the reserved 5 and 6, and for 7 (dynamic).
+    #[inline]
+    pub const fn from_riscv(rm: u32) -> Option<Round> {
+        match rm {
+            0 => Some(Round::NearestEven),
+            1 => Some(Round::TowardZero),
+            2 => Some(Round::Down),
+            3 => Some(Round::Up),
+            4 => Some(Round::NearestAway),
+            _ => None,
+        }
+    }
+}
+
+/// Which NaN an operation returns.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum NanRule {
+    /// Always [`Format::DEFAULT_NAN`](crate::Format::DEFAULT_NAN) (RISC-V; ARM with FPCR.DN = 1).
+    #[default]
+    Default,
+    /// ARM with FPCR.DN = 0: the first signalling operand, quieted; else the first quiet one. A fused multiply-add
+    /// looks at the addend first.
+    FirstSignalling,
+}
+
+/// When a result counts as tiny.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Tininess {
+    /// After rounding as if the exponent were unbounded (RISC-V, x86).
+    #[default]
+    AfterRounding,
+    /// The exact result lies below the smallest normal number (ARM).
+    BeforeRounding,
+}
+
+/// What a conversion to an integer makes of a NaN; it raises NV either way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum NanToInt {
+    /// The largest integer (RISC-V).
+    #[default]
+    Max,
+    /// Zero (ARM).
+    Zero,
+}
+
+/// The freedoms of IEEE 754, as an architecture uses them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Rules {
+    /// Which NaN a result is.
+    pub nan: NanRule,
+    /// When underflow is detected.
+    pub tininess: Tininess,
+    /// What a NaN converts to.
+    pub nan_to_int: NanToInt,
+    /// Subnormal operands count as zero, with [`Flags::ID`] except in binary16 (ARM's FZ and FZ16).
+    pub flush_inputs: bool,
+    /// Results that are tiny before rounding become zero, with [`Flags::UF`] and without [`Flags::NX`].
+    pub flush_outputs: bool,
+}
+
+impl Rules {
+    /// RISC-V F, D, Zfh, Zfa.
+    pub const RISCV: Rules = Rules {
+        nan: NanRule::Default,
+        tininess: Tininess::AfterRounding,
+        nan_to_int: NanToInt::Max,
+        flush_inputs: false,
+        flush_outputs: false,
+    };
+    /// ARM with FPCR.{AH, DN, FZ} = 0.
+    pub const ARM: Rules = Rules {
+        nan: NanRule::FirstSignalling,
+        tininess: Tininess::BeforeRounding,
+        nan_to_int: NanToInt::Zero,
+        flush_inputs: false,
+        flush_outputs: false,
+    };
+    /// ARM's "standard FPSCR": default NaN and flush to zero, as AArch32 Advanced SIMD always has.
+    pub const ARM_STANDARD: Rules =
+        Rules { nan: NanRule::Default, flush_inputs: true, flush_outputs: true, ..Rules::ARM };
+}
+
+/// Rounding, rules and flags. Operations read the first two and add to the third.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Env {
+    /// Rounding direction.
+    pub round: Round,
+    /// Sticky flags: give the guest's current ones, since a set [`Flags::NX`] makes operations faster.
+    pub flags: Flags,
+    /// The architecture's rules.
+    pub rules: Rules,
+}
+
+impl Env {
+    /// RISC-V rules with this rounding direction and these flags to add to.
+    #[inline]
+    pub const fn riscv(round: Round, flags: Flags) -> Env {
+        Env { round, flags, rules: Rules::RISCV }
+    }
+
+    #[inline]
+    pub(crate) fn raise(&mut self, flags: Flags) {
+        self.flags = self.flags.union(flags);
+    }
+}
