@@ -1,2 +1,43 @@
 //! Chores: `cargo xtask`.
-fn main() {}
+
+mod apt;
+mod cpio;
+mod files;
+mod guests;
+mod initramfs;
+mod manifest;
+mod process;
+
+use std::process::ExitCode;
+
+/// What every chore returns: the message of an error says what failed, on what, and what to do.
+type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
+
+const USAGE: &str = "\
+usage: cargo xtask <chore>
+
+  guests [--list] [--refresh]   fetch the guest images that whole-machine tests boot
+";
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    let done = match args.as_slice() {
+        ["guests", rest @ ..] => guests::main(rest),
+        [] | ["help" | "-h" | "--help"] => {
+            print!("{USAGE}");
+            Ok(())
+        }
+        [other, ..] => {
+            eprint!("error: no chore named `{other}`\n{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
