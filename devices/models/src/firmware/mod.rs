@@ -1,0 +1,6 @@
+//! What firmware reads from the emulator.
+
+use devices_core::Model;
+
+/// The models of this folder.
+pub static MODELS: &[Model] = &[];

@@ -1,0 +1,6 @@
+//! Interrupt controllers.
+
+use devices_core::Model;
+
+/// The models of this folder.
+pub static MODELS: &[Model] = &[];

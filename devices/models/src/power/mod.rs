@@ -1,0 +1,6 @@
+//! Power, reset and clock control.
+
+use devices_core::Model;
+
+/// The models of this folder.
+pub static MODELS: &[Model] = &[];

@@ -1,0 +1,6 @@
+//! SPI controllers and chips.
+
+use devices_core::Model;
+
+/// The models of this folder.
+pub static MODELS: &[Model] = &[];

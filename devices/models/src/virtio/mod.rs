@@ -1,0 +1,6 @@
+//! Virtio devices over MMIO.
+
+use devices_core::Model;
+
+/// The models of this folder.
+pub static MODELS: &[Model] = &[];
