@@ -2,18 +2,30 @@
 //!
 //! * [`time`]: virtual time, in picoseconds since reset.
 //! * [`memory`]: guest RAM and ROM as host mappings, with code-page tracking. The only `unsafe` of the
-//!   interpreter's path lives there and in [`tlb`].
+//!   interpreter's path lives there, in [`tlb`] and in [`scope`].
 //! * [`bus`]: how a core reaches devices.
+//! * [`semantics`]: how instruction meanings are written, once, for interpreter and compiler.
+//! * [`tlb`]: from virtual pages straight to host memory.
+//! * [`blocks`]: predecoded code, found by physical and by virtual address.
+//! * [`scope`]: the bus, lent to a core for one run.
 //! * [`cpu`]: how a machine drives a core: run exactly N instructions, save, restore, registers.
 //!
 //! Nothing here knows an instruction set, a device or a host architecture.
 
+pub mod blocks;
 pub mod bus;
 pub mod cpu;
 pub mod memory;
+pub mod scope;
+pub mod semantics;
 pub mod time;
+pub mod tlb;
 
+pub use blocks::{Block, BlockCache};
 pub use bus::{Access, Bus, BusFault, Counter, Width};
 pub use cpu::{Core, Exit, Ran, RegisterGroup, RegisterInfo, RestoreError};
 pub use memory::{GuestMemory, MemoryError, MemoryKind, RegionSpec};
+pub use scope::BusScope;
+pub use semantics::{Binary, Flow, Next, Rmw, Semantics, SemanticsExt, Unary};
 pub use time::Time;
+pub use tlb::{AccessKind, ContextKey, Tlb};

@@ -175,6 +175,7 @@ struct Inner {
     /// By base address.
     regions: Box<[Region]>,
     code_epoch: AtomicU64,
+    changed_epoch: AtomicU64,
     map_epoch: AtomicU64,
 }
 
@@ -207,6 +208,7 @@ impl GuestMemory {
         Ok(GuestMemory(Arc::new(Inner {
             regions,
             code_epoch: AtomicU64::new(0),
+            changed_epoch: AtomicU64::new(0),
             map_epoch: AtomicU64::new(0),
         })))
     }
@@ -279,6 +281,7 @@ impl GuestMemory {
             let page = page as usize;
             if region.code[page].swap(false, Relaxed) {
                 region.generations[page].fetch_add(1, Relaxed);
+                self.0.changed_epoch.fetch_add(1, Relaxed);
             }
         }
     }
@@ -310,6 +313,11 @@ impl GuestMemory {
     /// Changes whenever a page becomes code: write entries of TLBs older than that may bypass the check.
     pub fn code_epoch(&self) -> u64 {
         self.0.code_epoch.load(Relaxed)
+    }
+
+    /// Changes whenever the generation of any page does: whoever skips comparing generations compares this.
+    pub fn changed_epoch(&self) -> u64 {
+        self.0.changed_epoch.load(Relaxed)
     }
 
     /// Changes whenever a region's directness does: all TLB entries older than that are void.

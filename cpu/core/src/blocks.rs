@@ -1,0 +1,191 @@
+//! Predecoded code: blocks keyed by physical address and mode, and a table that finds them by virtual address.
+//!
+//! A block never outlives its page's content: each remembers the generation of the page it was decoded from, and a
+//! change of [`GuestMemory::changed_epoch`] voids the virtual table, so that each block is checked before its next use.
+
+use std::collections::HashMap;
+
+use crate::memory::{GuestMemory, PAGE_SIZE};
+
+const JUMPS: usize = 8192;
+/// Blocks kept before all are dropped.
+const MAX_BLOCKS: usize = 1 << 17;
+
+/// A run of predecoded instructions inside one page (the last may reach into the next page).
+pub struct Block<Op> {
+    /// The instructions, in order.
+    pub ops: Box<[Op]>,
+    /// Physical address of the first.
+    pub paddr: u64,
+    /// Physical address of the page into which the last instruction reaches, if it does.
+    pub second: Option<u64>,
+    /// Their bytes.
+    pub bytes: u32,
+    generation: u32,
+    second_generation: u32,
+}
+
+#[derive(Copy, Clone)]
+struct Jump {
+    vaddr: u64,
+    stamp: u64,
+    block: u32,
+}
+
+/// The blocks of one core.
+pub struct BlockCache<Op> {
+    by_paddr: HashMap<(u64, u32), u32>,
+    blocks: Vec<Block<Op>>,
+    jumps: Box<[Jump; JUMPS]>,
+    /// Stamps are `epoch << 12 | context`, so that a new epoch voids all entries.
+    epoch: u64,
+    memory: GuestMemory,
+    changed_epoch: u64,
+    flushes: u64,
+    /// Blocks decoded since the start.
+    pub decoded: u64,
+}
+
+impl<Op> BlockCache<Op> {
+    /// An empty cache for code in `memory`.
+    pub fn new(memory: GuestMemory) -> BlockCache<Op> {
+        let none = Jump { vaddr: 0, stamp: 0, block: 0 };
+        let Ok(jumps) = vec![none; JUMPS].into_boxed_slice().try_into() else {
+            unreachable!("JUMPS entries were made")
+        };
+        BlockCache {
+            by_paddr: HashMap::new(),
+            blocks: Vec::new(),
+            jumps,
+            epoch: 1,
+            changed_epoch: memory.changed_epoch(),
+            flushes: 0,
+            memory,
+            decoded: 0,
+        }
+    }
+
+    /// Forgets every block.
+    pub fn clear(&mut self) {
+        self.by_paddr.clear();
+        self.blocks.clear();
+        self.epoch += 1;
+    }
+
+    /// The block numbered `index`.
+    #[inline(always)]
+    pub fn get(&self, index: u32) -> Option<&Block<Op>> {
+        self.blocks.get(index as usize)
+    }
+
+    #[inline(always)]
+    fn place(vaddr: u64) -> usize {
+        (vaddr >> 1 ^ vaddr >> 13) as usize & (JUMPS - 1)
+    }
+
+    /// The block at `vaddr` under `context`, if it was found there since the last change of code or translation.
+    #[inline(always)]
+    pub fn by_vaddr(&mut self, vaddr: u64, context: u64, flushes: u64) -> Option<u32> {
+        if self.changed_epoch != self.memory.changed_epoch() || self.flushes != flushes {
+            self.changed_epoch = self.memory.changed_epoch();
+            self.flushes = flushes;
+            self.epoch += 1;
+        }
+        let jump = &self.jumps[Self::place(vaddr)];
+        (jump.vaddr == vaddr && jump.stamp == (self.epoch << 12 | context)).then_some(jump.block)
+    }
+
+    /// Remembers that `vaddr` leads to block `block` under `context`, the numbers that [`BlockCache::by_vaddr`] got.
+    pub fn remember(&mut self, vaddr: u64, context: u64, block: u32) {
+        self.jumps[Self::place(vaddr)] = Jump { vaddr, stamp: self.epoch << 12 | context, block };
+    }
+
+    /// The up-to-date block at `paddr` decoded under `mode`. `second` gives the physical address of the next virtual
+    /// page, for a block that reaches into it.
+    pub fn by_paddr(&self, paddr: u64, mode: u32, second: impl FnOnce() -> Option<u64>) -> Option<u32> {
+        let index = *self.by_paddr.get(&(paddr, mode))?;
+        let block = self.get(index)?;
+        if self.memory.generation(paddr) != Some(block.generation) {
+            return None;
+        }
+        if let Some(page) = block.second
+            && (second() != Some(page) || self.memory.generation(page) != Some(block.second_generation))
+        {
+            return None;
+        }
+        Some(index)
+    }
+
+    /// Adds a block, decoded from what memory holds now, and marks its pages as code. `None` where they are no memory.
+    pub fn add(
+        &mut self,
+        paddr: u64,
+        mode: u32,
+        second: Option<u64>,
+        bytes: u32,
+        ops: Box<[Op]>,
+    ) -> Option<u32> {
+        let generation = self.memory.mark_code(paddr)?;
+        let second_generation = match second {
+            Some(page) => self.memory.mark_code(page)?,
+            None => 0,
+        };
+        if self.blocks.len() >= MAX_BLOCKS {
+            self.clear();
+        }
+        self.decoded += 1;
+        let block = Block { ops, paddr, second, bytes, generation, second_generation };
+        // A stale block leaves its place to its successor.
+        let index = match self.by_paddr.get(&(paddr, mode)) {
+            Some(&index) => {
+                if let Some(place) = self.blocks.get_mut(index as usize) {
+                    *place = block;
+                }
+                self.epoch += 1;
+                index
+            }
+            None => {
+                self.blocks.push(block);
+                let index = (self.blocks.len() - 1) as u32;
+                self.by_paddr.insert((paddr, mode), index);
+                index
+            }
+        };
+        Some(index)
+    }
+
+    /// How many bytes a block at `paddr` may take: to the end of its page.
+    pub fn room(paddr: u64) -> u64 {
+        PAGE_SIZE - paddr % PAGE_SIZE
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::memory::{MemoryKind, RegionSpec};
+
+    #[test]
+    fn a_write_to_its_page_makes_a_block_stale() {
+        let ram = RegionSpec { name: "ram".into(), base: 0, size: 0x4000, kind: MemoryKind::Ram };
+        let memory = GuestMemory::new(vec![ram]).unwrap();
+        let mut cache = BlockCache::<u8>::new(memory.clone());
+        let index = cache.add(0x1ffe, 0, Some(0x3000), 4, Box::new([1])).unwrap();
+        cache.remember(0x8ffe, 5, index);
+        assert_eq!(cache.by_vaddr(0x8ffe, 5, 0), Some(index));
+        assert_eq!(cache.by_vaddr(0x8ffe, 6, 0), None);
+        assert_eq!(cache.by_vaddr(0x8ffe, 5, 1), None, "a flush of the TLB voids what it knew");
+        assert_eq!(cache.by_paddr(0x1ffe, 0, || Some(0x3000)), Some(index));
+        assert_eq!(cache.by_paddr(0x1ffe, 0, || Some(0x2000)), None, "the next page is another one");
+        assert_eq!(cache.by_paddr(0x1ffe, 1, || Some(0x3000)), None, "another mode");
+        cache.remember(0x8ffe, 5, index);
+        memory.write(0x2000, &[1]).unwrap();
+        assert_eq!(cache.by_vaddr(0x8ffe, 5, 1), Some(index), "that page holds no code");
+        memory.write(0x3ffc, &[1]).unwrap();
+        assert_eq!(cache.by_vaddr(0x8ffe, 5, 1), None);
+        assert_eq!(cache.by_paddr(0x1ffe, 0, || Some(0x3000)), None);
+        assert_eq!(cache.add(0x1ffe, 0, Some(0x3000), 4, Box::new([2])), Some(index));
+        assert_eq!(cache.by_paddr(0x1ffe, 0, || Some(0x3000)), Some(index));
+        assert!(cache.add(0x9000, 0, None, 4, Box::new([2])).is_none());
+    }
+}
