@@ -1,1 +1,3 @@
 //! RISC-V RV32 and RV64 cores.
+
+pub mod isa;

@@ -1,0 +1,12 @@
+//! Turns the instruction tables into Rust.
+
+fn main() {
+    let tables = ["base", "m", "a", "f", "d", "zfh", "zfa", "b", "k", "system", "c"];
+    cpu_decode::build_script(&cpu_decode::Config {
+        tables: tables.iter().map(|t| format!("isa/{t}.insn").into()).collect(),
+        formatters: "crate::isa::fmt".into(),
+        functions: "crate::sem".into(),
+        semantics: "crate::Semantics".into(),
+        flow: "crate::Flow".into(),
+    });
+}
