@@ -11,7 +11,8 @@ use std::process::Command;
 
 /// The suite whose packages the tests boot.
 pub const SUITE: &str = "trixie";
-const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
+/// The keys that sign Debian's suites.
+pub const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 /// Names a Debian mirror where the host's own sources name none.
 const MIRROR_VARIABLE: &str = "HYPEREMU_DEBIAN_MIRROR";
 

@@ -7,6 +7,8 @@ mod guests;
 mod initramfs;
 mod manifest;
 mod process;
+mod setup;
+mod tests;
 
 use std::process::ExitCode;
 
@@ -16,6 +18,8 @@ type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
 const USAGE: &str = "\
 usage: cargo xtask <chore>
 
+  test                          everything that must pass, with what it needs: setup, guests, checks, tests
+  setup                         install the programs that the tests run (Debian, Ubuntu)
   guests [--list] [--refresh]   fetch the guest images that whole-machine tests boot
 ";
 
@@ -24,6 +28,8 @@ fn main() -> ExitCode {
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     let done = match args.as_slice() {
         ["guests", rest @ ..] => guests::main(rest),
+        ["setup"] => setup::main(),
+        ["test" | "ci", rest @ ..] => tests::main(rest),
         [] | ["help" | "-h" | "--help"] => {
             print!("{USAGE}");
             Ok(())
