@@ -39,10 +39,12 @@ mod check;
 mod emit;
 mod names;
 mod parse;
+mod reference;
 mod table;
 
 use std::path::{Path, PathBuf};
 
+pub use reference::Found;
 pub use table::{Error, Pos, Table};
 
 /// What to read and which Rust paths the generated code refers to.

@@ -380,8 +380,11 @@ fn not_expr(table: &Table, tokens: &[&str], at: &mut usize) -> Result<Expr, Stri
     }
 }
 
+/// A field's name and the bit ranges `(hi, lo)` of its value.
+type Slices<'a> = (&'a str, Vec<(u32, u32)>);
+
 /// `NAME[12|10:5]` as the name and its inclusive bit ranges.
-fn slices(token: &str) -> Result<(&str, Vec<(u32, u32)>), String> {
+fn slices(token: &str) -> Result<Slices<'_>, String> {
     let bad = || format!("`{token}` is not NAME[HI:LO|..]");
     let (name, list) = token.strip_suffix(']').and_then(|t| t.split_once('[')).ok_or_else(bad)?;
     let mut ranges = Vec::new();
