@@ -147,3 +147,16 @@ impl Env {
         self.flags = self.flags.union(flags);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Round;
+
+    #[test]
+    fn riscv_rounding_modes() {
+        for rm in 0..5 {
+            assert_eq!(Round::from_riscv(rm).map(|r| r as u32), Some(rm));
+        }
+        assert!((5..9).all(|rm| Round::from_riscv(rm).is_none()));
+    }
+}

@@ -18,11 +18,13 @@ fn repack<F: Format>(env: &mut Env, v: Unpacked) -> u64 {
 }
 
 /// `a + b`.
+#[inline(never)]
 pub fn add<F: Format>(env: &mut Env, a: F::Bits, b: F::Bits) -> F::Bits {
     F::from_u64(sum::<F>(env, a.into(), b.into(), false))
 }
 
 /// `a - b`.
+#[inline(never)]
 pub fn sub<F: Format>(env: &mut Env, a: F::Bits, b: F::Bits) -> F::Bits {
     F::from_u64(sum::<F>(env, a.into(), b.into(), true))
 }
@@ -70,6 +72,7 @@ fn product(x: Unpacked, y: Unpacked) -> (i32, u128) {
 }
 
 /// `a * b`.
+#[inline(never)]
 pub fn mul<F: Format>(env: &mut Env, a: F::Bits, b: F::Bits) -> F::Bits {
     let (a, b) = (a.into(), b.into());
     let x = unpack::<F>(env, a);
@@ -88,6 +91,7 @@ pub fn mul<F: Format>(env: &mut Env, a: F::Bits, b: F::Bits) -> F::Bits {
 }
 
 /// `a * b + c`, rounded once. Infinity times zero is invalid even if `c` is a quiet NaN.
+#[inline(never)]
 pub fn mul_add<F: Format>(env: &mut Env, a: F::Bits, b: F::Bits, c: F::Bits) -> F::Bits {
     let (a, b, c) = (a.into(), b.into(), c.into());
     let x = unpack::<F>(env, a);
@@ -150,6 +154,7 @@ fn sum_wide<F: Format>(env: &mut Env, x: (bool, i32, u128), y: (bool, i32, u128)
 }
 
 /// `a / b`.
+#[inline(never)]
 pub fn div<F: Format>(env: &mut Env, a: F::Bits, b: F::Bits) -> F::Bits {
     let (a, b) = (a.into(), b.into());
     let x = unpack::<F>(env, a);
@@ -185,6 +190,7 @@ fn quotient<F: Format>(x: u64, y: u64, less: bool) -> u64 {
 }
 
 /// The square root of `a`; of -0, -0.
+#[inline(never)]
 pub fn sqrt<F: Format>(env: &mut Env, a: F::Bits) -> F::Bits {
     let a = a.into();
     let x = unpack::<F>(env, a);

@@ -221,7 +221,9 @@ fn f64_to_integers() {
 fn from_integers<F: Oracle>() {
     let mut g = Gen(14);
     let mut values: Vec<u64> = (0..64)
-        .flat_map(|n| [(1u64 << n).wrapping_sub(1), 1 << n, (1 << n) + 1, 3u64 << n, (1u64 << n).wrapping_neg()])
+        .flat_map(|n| {
+            [(1u64 << n).wrapping_sub(1), 1 << n, (1 << n) + 1, 3u64 << n, (1u64 << n).wrapping_neg()]
+        })
         .collect();
     for _ in 0..RANDOM {
         // A run of bits somewhere, and random bits of any length.
