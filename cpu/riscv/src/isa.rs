@@ -12,6 +12,8 @@
 //!   the order rd, rs1, rs2, rs3, rm, imm, without those that the instruction lacks; registers and `rm` as `u8`, immediates as `i64`.
 
 pub mod fmt;
+#[cfg(test)]
+mod tests;
 
 #[allow(clippy::all, unused_parens)]
 mod generated {
