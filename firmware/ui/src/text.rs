@@ -1,0 +1,129 @@
+//! Type: measuring and drawing with the three weights of Inter.
+
+use alloc::collections::BTreeMap;
+
+use crate::{
+    Canvas, Color, Pixel, Point,
+    icon::Icon,
+    outline::Outlines,
+    raster::{self, Mask},
+    theme::Style,
+};
+
+static LIGHT: Outlines = Outlines::new(include_bytes!("../assets/inter-light.out"));
+static MEDIUM: Outlines = Outlines::new(include_bytes!("../assets/inter-medium.out"));
+static SEMIBOLD: Outlines = Outlines::new(include_bytes!("../assets/inter-semibold.out"));
+static ICONS: Outlines = Outlines::new(include_bytes!("../assets/icons.out"));
+
+impl Style {
+    const fn weight(self) -> Weight {
+        match self {
+            Self::Clock | Self::Display | Self::Subtitle => Weight::Light,
+            Self::Title | Self::Heading => Weight::SemiBold,
+            Self::Body | Self::Caption => Weight::Medium,
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Weight {
+    Light,
+    Medium,
+    SemiBold,
+    Icon,
+}
+
+impl Weight {
+    fn outlines(self) -> Outlines {
+        match self {
+            Self::Light => LIGHT,
+            Self::Medium => MEDIUM,
+            Self::SemiBold => SEMIBOLD,
+            Self::Icon => ICONS,
+        }
+    }
+}
+
+/// Rasterised glyphs, kept for the next time.
+#[derive(Default)]
+pub(crate) struct Glyphs {
+    masks: BTreeMap<(Weight, u16, u32), Mask>,
+    bytes: usize,
+}
+
+/// Glyphs beyond this many bytes of coverage are dropped and drawn anew.
+const CACHE: usize = 512 << 10;
+
+/// Half the difference of capital and small letters' heights, in 1/1024 em.
+const COLON: i32 = 93;
+
+impl Glyphs {
+    fn get(&mut self, weight: Weight, code: u16, size: u32) -> Option<&Mask> {
+        let key = (weight, code, size);
+        if !self.masks.contains_key(&key) {
+            let mask = raster::fill(weight.outlines().glyph(code)?.segments(), size);
+            if self.bytes + mask.alpha.len() > CACHE {
+                self.masks.clear();
+                self.bytes = 0;
+            }
+            self.bytes += mask.alpha.len();
+            self.masks.insert(key, mask);
+        }
+        self.masks.get(&key)
+    }
+
+    /// One line with its baseline's left end at `pen`; `size` in pixels an em.
+    pub fn text<P: Pixel>(&mut self, canvas: &mut Canvas<P>, style: Style, size: u32, pen: Point, text: &str, color: Color) {
+        let weight = style.weight();
+        let mut x = 0;
+        for c in text.chars() {
+            let code = code(weight.outlines(), c);
+            // A colon between figures stands at the middle of their height, not of the small letters'.
+            let raise = if style == Style::Clock && c == ':' { COLON * size as i32 >> 10 } else { 0 };
+            let at = Point::new(pen.x + ((x + 512) >> 10), pen.y - raise);
+            if let Some(mask) = self.get(weight, code, size) {
+                canvas.mask(mask, at, color);
+            }
+            x += advance(style, size, code);
+        }
+    }
+
+    /// An icon in the box of `size` pixels at `at`.
+    pub fn icon<P: Pixel>(&mut self, canvas: &mut Canvas<P>, icon: Icon, size: u32, at: Point, color: Color) {
+        if let Some(mask) = self.get(Weight::Icon, icon.0, size) {
+            canvas.mask(mask, at, color);
+        }
+    }
+}
+
+fn code(outlines: Outlines, c: char) -> u16 {
+    u16::try_from(u32::from(c)).ok().filter(|&c| outlines.glyph(c).is_some()).unwrap_or(u16::from(b'?'))
+}
+
+/// In 1/1024 pixel. Large sizes are set tighter, as type designers advise.
+fn advance(style: Style, size: u32, code: u16) -> i32 {
+    let em = style.weight().outlines().glyph(code).map_or(0, |g| i32::from(g.advance));
+    let tracking = match style {
+        Style::Clock => -30,
+        Style::Display => -22,
+        Style::Title => -14,
+        _ => 0,
+    };
+    (em + tracking) * size as i32
+}
+
+/// Width of a line in pixels, set at `size` pixels an em.
+#[must_use]
+pub fn width(style: Style, size: u32, text: &str) -> i32 {
+    let outlines = style.weight().outlines();
+    let sum: i32 = text.chars().map(|c| advance(style, size, code(outlines, c))).sum();
+    (sum + 1023) >> 10
+}
+
+/// Ascent, descent and height of a capital, in pixels at `size` pixels an em.
+#[must_use]
+pub fn metrics(style: Style, size: u32) -> (i32, i32, i32) {
+    let outlines = style.weight().outlines();
+    let pixels = |em: i32| (em * size as i32 + 512) >> 10;
+    (pixels(outlines.ascent()), pixels(outlines.descent()), pixels(outlines.cap_height()))
+}

@@ -1,0 +1,276 @@
+//! What a screen shows, and drawing only what of it changed.
+
+use alloc::{string::String, vec, vec::Vec};
+
+use crate::{
+    Backdrop, Canvas, Color, Form, Pixel, Point, Rectangle, Size,
+    canvas::edges,
+    damage,
+    icon::Icon,
+    rect,
+    text::{self, Glyphs},
+    theme::Style,
+};
+
+/// Where in its box a line of text stands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Align {
+    /// At the left edge.
+    Left,
+    /// In the middle.
+    Center,
+    /// At the right edge.
+    Right,
+}
+
+/// A panel's surface: a colour at the top and one at the bottom.
+pub type Fill = (Color, Color);
+
+/// A soft shadow or light around a panel, in logical units.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Shadow {
+    /// How far it reaches.
+    pub spread: i32,
+    /// How far it is moved down.
+    pub drop: i32,
+    /// Its colour at the panel's edge.
+    pub color: Color,
+}
+
+/// Something drawn. All measures are pixels; [`View`] makes them from logical units.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Widget {
+    /// A line of text; the item's rectangle is its ink and `baseline` the distance of the baseline from its top.
+    Text { style: Style, size: u32, baseline: i32, color: Color, text: String },
+    /// An icon as large as the item's rectangle.
+    Icon { icon: Icon, color: Color },
+    /// A rounded rectangle.
+    Panel { radius: i32, fill: Fill, border: Option<(i32, Color)>, shadow: Option<Shadow> },
+    /// Part of a ring: thickness, start and sweep in 1/65536 turns clockwise from the top.
+    Ring { thickness: i32, from: u32, sweep: u32, color: Color },
+}
+
+/// A widget and where it is, in pixels.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Item {
+    rect: Rectangle,
+    widget: Widget,
+}
+
+impl Item {
+    /// Every pixel that drawing may touch.
+    fn bounds(&self) -> Rectangle {
+        let (x0, y0, x1, y1) = edges(self.rect);
+        match &self.widget {
+            Widget::Panel { shadow: Some(s), .. } => {
+                let shadow = rect(x0 - s.spread, y0 - s.spread + s.drop, x1 - x0 + 2 * s.spread, y1 - y0 + 2 * s.spread);
+                damage::union(self.rect, shadow)
+            }
+            // Glyphs may overhang their advance, and rounding adds a pixel.
+            Widget::Text { size, .. } => {
+                let margin = *size as i32 / 8 + 2;
+                rect(x0 - margin, y0 - 2, x1 - x0 + 2 * margin, y1 - y0 + 4)
+            }
+            _ => self.rect,
+        }
+    }
+
+    fn paint<P: Pixel>(&self, canvas: &mut Canvas<P>, glyphs: &mut Glyphs) {
+        match &self.widget {
+            Widget::Text { style, size, baseline, color, text } => {
+                let pen = Point::new(self.rect.top_left.x, self.rect.top_left.y + baseline);
+                glyphs.text(canvas, *style, *size, pen, text, *color);
+            }
+            Widget::Icon { icon, color } => {
+                glyphs.icon(canvas, *icon, self.rect.size.width, self.rect.top_left, *color);
+            }
+            Widget::Panel { radius, fill, border, shadow } => {
+                if let Some(s) = shadow {
+                    canvas.glow(self.rect, *radius, s.drop, s.spread, s.color);
+                }
+                canvas.rounded(self.rect, *radius, fill.0, fill.1);
+                if let Some((width, color)) = border {
+                    canvas.rounded_border(self.rect, *radius, *width, *color);
+                }
+            }
+            Widget::Ring { thickness, from, sweep, color } => {
+                canvas.arc(self.rect, *thickness, *from, *sweep, *color);
+            }
+        }
+    }
+}
+
+/// A screen's content being described, in logical units of its [`Form`].
+pub struct View {
+    form: Form,
+    /// Pixels a logical unit, with 16 fractional bits.
+    scale: i64,
+    origin: Point,
+    items: Vec<Item>,
+}
+
+impl View {
+    /// An empty view of a screen of `screen` pixels; the design is scaled to fit and centred.
+    #[must_use]
+    pub fn new(screen: Size) -> Self {
+        let form = Form::of(screen);
+        let design = form.design();
+        let ratio = |pixels: u32, units: u32| (i64::from(pixels) << 16) / i64::from(units);
+        let scale = ratio(screen.width, design.width).min(ratio(screen.height, design.height));
+        let spare = |pixels: u32, units: u32| (pixels as i32 - (i64::from(units) * scale >> 16) as i32) / 2;
+        let origin = Point::new(spare(screen.width, design.width), spare(screen.height, design.height));
+        Self { form, scale, origin, items: Vec::new() }
+    }
+
+    /// The form the view is laid out for.
+    #[must_use]
+    pub fn form(&self) -> Form {
+        self.form
+    }
+
+    fn px(&self, units: i32) -> i32 {
+        (i64::from(units) * self.scale + 0x8000 >> 16) as i32
+    }
+
+    fn place(&self, r: Rectangle) -> Rectangle {
+        let (x0, y0, x1, y1) = edges(r);
+        let (left, top) = (self.px(x0), self.px(y0));
+        rect(left + self.origin.x, top + self.origin.y, self.px(x1) - left, self.px(y1) - top)
+    }
+
+    /// The logical point under a pixel, for pointers.
+    #[must_use]
+    pub fn unit_at(&self, pixel: Point) -> Point {
+        let unit = |p: i32| ((i64::from(p) << 16) / self.scale.max(1)) as i32;
+        Point::new(unit(pixel.x - self.origin.x), unit(pixel.y - self.origin.y))
+    }
+
+    fn push(&mut self, rect: Rectangle, widget: Widget) {
+        self.items.push(Item { rect, widget });
+    }
+
+    /// A line of text in the box `r`, its capitals centred vertically, cut with an ellipsis where it is too long.
+    pub fn text(&mut self, r: Rectangle, align: Align, style: Style, color: Color, text: &str) {
+        let size = self.px(self.form.type_size(style) as i32).max(6) as u32;
+        let r = self.place(r);
+        let text = fit(style, size, text, r.size.width as i32);
+        let width = text::width(style, size, &text);
+        let (ascent, descent, cap) = text::metrics(style, size);
+        let x = r.top_left.x
+            + match align {
+                Align::Left => 0,
+                Align::Center => (r.size.width as i32 - width) / 2,
+                Align::Right => r.size.width as i32 - width,
+            };
+        let baseline = r.top_left.y + (r.size.height as i32 + cap) / 2;
+        let ink = rect(x, baseline - ascent, width, ascent + descent);
+        self.push(ink, Widget::Text { style, size, baseline: ascent, color, text });
+    }
+
+    /// Width of a line in logical units.
+    #[must_use]
+    pub fn text_width(&self, style: Style, text: &str) -> i32 {
+        text::width(style, self.form.type_size(style), text)
+    }
+
+    /// An icon in a square of `size` units at `x`, `y`.
+    pub fn icon(&mut self, x: i32, y: i32, size: i32, icon: Icon, color: Color) {
+        let at = self.place(rect(x, y, size, size));
+        let size = self.px(size).max(1);
+        self.push(rect(at.top_left.x, at.top_left.y, size, size), Widget::Icon { icon, color });
+    }
+
+    /// A rounded rectangle with an optional border (width and colour) and shadow.
+    pub fn panel(&mut self, r: Rectangle, radius: i32, fill: Fill, border: Option<(i32, Color)>, shadow: Option<Shadow>) {
+        let border = border.map(|(width, color)| (self.px(width).max(1), color));
+        let shadow = shadow.map(|s| Shadow { spread: self.px(s.spread), drop: self.px(s.drop), ..s });
+        let (rect, radius) = (self.place(r), self.px(radius));
+        self.push(rect, Widget::Panel { radius, fill, border, shadow });
+    }
+
+    /// Part of a ring inside the square `r`; angles in 1/65536 turns clockwise from the top.
+    pub fn ring(&mut self, r: Rectangle, thickness: i32, from: u32, sweep: u32, color: Color) {
+        let thickness = self.px(thickness).max(1);
+        self.push(self.place(r), Widget::Ring { thickness, from, sweep, color });
+    }
+}
+
+fn fit(style: Style, size: u32, text: &str, width: i32) -> String {
+    let mut line = String::from(text);
+    if text::width(style, size, &line) > width {
+        let ellipsis = text::width(style, size, "…");
+        while !line.is_empty() && text::width(style, size, &line) + ellipsis > width {
+            line.pop();
+        }
+        line.truncate(line.trim_end().len());
+        line.push('…');
+    }
+    line
+}
+
+/// What is on a screen.
+pub struct Ui<P> {
+    screen: Size,
+    backdrop: Backdrop,
+    /// The backdrop drawn once, where memory allows: restoring it is then a copy.
+    picture: Vec<P>,
+    glyphs: Glyphs,
+    items: Vec<Item>,
+    drawn: bool,
+}
+
+impl<P: Pixel> Ui<P> {
+    /// An empty screen of `screen` pixels. `keep_backdrop` trades a screenful of memory for speed.
+    #[must_use]
+    pub fn new(screen: Size, keep_backdrop: bool) -> Self {
+        let backdrop = Backdrop::new(screen);
+        let mut picture = Vec::new();
+        if keep_backdrop && screen.width > 0 {
+            picture = vec![P::new(Color::hex(0)); screen.width as usize * screen.height as usize];
+            for (y, row) in (0..).zip(picture.chunks_exact_mut(screen.width as usize)) {
+                backdrop.row(y, 0, row);
+            }
+        }
+        Self { screen, backdrop, picture, glyphs: Glyphs::default(), items: Vec::new(), drawn: false }
+    }
+
+    /// Makes `view` the content and returns the rectangles, in pixels, that [`Self::paint`] must draw again.
+    pub fn update(&mut self, view: View) -> Vec<Rectangle> {
+        let old = core::mem::replace(&mut self.items, view.items);
+        let new = &self.items;
+        let screen = Rectangle::new(Point::zero(), self.screen);
+        if !core::mem::replace(&mut self.drawn, true) {
+            return vec![screen];
+        }
+        let mut damage = Vec::new();
+        let mut changed = |item: &Item| damage::add(&mut damage, item.bounds().intersection(&screen));
+        if old.len() == new.len() {
+            for (a, b) in old.iter().zip(new).filter(|(a, b)| a != b) {
+                changed(a);
+                changed(b);
+            }
+        } else {
+            // Items came or went between those that both have at the beginning and at the end.
+            let head = old.iter().zip(new).take_while(|(a, b)| a == b).count();
+            let rest = old.len().min(new.len()) - head;
+            let tail = old.iter().rev().zip(new.iter().rev()).take(rest).take_while(|(a, b)| a == b).count();
+            old[head..old.len() - tail].iter().chain(&new[head..new.len() - tail]).for_each(changed);
+        }
+        damage
+    }
+
+    /// Draws the part of the screen that `canvas` may touch.
+    pub fn paint(&mut self, canvas: &mut Canvas<P>) {
+        if self.picture.is_empty() {
+            canvas.restore(&self.backdrop);
+        } else {
+            canvas.copy(&self.picture, self.screen.width as usize);
+        }
+        let clip = canvas.clip();
+        for item in &self.items {
+            if !item.bounds().intersection(&clip).is_zero_sized() {
+                item.paint(canvas, &mut self.glyphs);
+            }
+        }
+    }
+}
