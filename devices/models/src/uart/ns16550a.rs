@@ -13,20 +13,15 @@
 //! board does that, not the chip).
 
 use devices_core::{
-    At, BuildArgs, BuildError, Component, Ctx, Device, Field, HostInput, HostOutput, Model, Port, RestoreError,
-    Time, Width, Widths, state,
+    At, BuildArgs, BuildError, Component, Ctx, Device, Field, HostInput, HostOutput, Model, Port,
+    RestoreError, Time, Width, Widths, state,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 
 /// Registry entry.
-pub const MODEL: Model = Model {
-    compatible: &["ns16550a", "ns16550"],
-    summary: "16550A serial port",
-    rom: &[],
-    ram: &[],
-    build,
-};
+pub const MODEL: Model =
+    Model { compatible: &["ns16550a", "ns16550"], summary: "16550A serial port", rom: &[], ram: &[], build };
 
 const FIFO: usize = 16;
 
@@ -425,7 +420,10 @@ fn build(args: &mut BuildArgs) -> Result<Box<dyn Device>, BuildError> {
     }
     let clock = node.u32("clock-frequency").unwrap_or(1_843_200);
     if clock == 0 {
-        return Err(BuildError::property("clock-frequency", "the clock of a serial port can not stand still"));
+        return Err(BuildError::property(
+            "clock-frequency",
+            "the clock of a serial port can not stand still",
+        ));
     }
     Ok(Box::new(Ns16550a::new(shift, widest, clock.into())))
 }
@@ -452,7 +450,8 @@ impl Component for Ns16550a {
             ("MSR", uart.modem | uart.modem_changes),
             ("SCR", uart.scr),
         ];
-        let byte = |(name, value): &(&str, u8)| Field { name: name.to_string(), value: format!("{value:#04x}") };
+        let byte =
+            |(name, value): &(&str, u8)| Field { name: name.to_string(), value: format!("{value:#04x}") };
         let mut fields: Vec<Field> = bytes.iter().map(byte).collect();
         let number = |name: &str, value: u64| Field { name: name.to_string(), value: value.to_string() };
         fields.push(number("divisor", uart.divisor.into()));
@@ -492,7 +491,8 @@ impl Device for Ns16550a {
             TOKEN_RECEIVE if self.state.uart.has_room() => {
                 if let Some(byte) = self.state.backlog.pop_front() {
                     self.state.uart.receive(byte, false);
-                    self.state.line_free = ctx.now().saturating_add(self.state.uart.character_time(self.clock));
+                    self.state.line_free =
+                        ctx.now().saturating_add(self.state.uart.character_time(self.clock));
                 }
                 self.update(ctx, true);
             }
@@ -714,7 +714,11 @@ mod tests {
         send(&mut bench, b"abc");
         bench.advance(Time::from_ms(1));
         put(&mut bench, IIR_FCR, 0x02);
-        assert_eq!((get(&mut bench, LSR), get(&mut bench, IIR_FCR)), (0x60, 0x01), "off, and emptied by that");
+        assert_eq!(
+            (get(&mut bench, LSR), get(&mut bench, IIR_FCR)),
+            (0x60, 0x01),
+            "off, and emptied by that"
+        );
         put(&mut bench, IIR_FCR, 0xc1);
         send(&mut bench, b"abc");
         bench.advance(Time::from_ms(1));
