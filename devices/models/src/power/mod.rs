@@ -1,6 +1,39 @@
 //! Power, reset and clock control.
 
+pub mod syscon;
+
 use devices_core::Model;
 
 /// The models of this folder.
-pub static MODELS: &[Model] = &[];
+pub static MODELS: &[Model] = &[syscon::MODEL];
+
+/// Compatibles of nodes that describe and do not act: the machine maps nothing for them and warns of nothing.
+pub static PASSIVE: &[&str] = &[
+    // Containers and processors.
+    "simple-bus",
+    "simple-mfd",
+    "soc",
+    "cpu-map",
+    "operating-points-v2",
+    "riscv,cpu-intc",
+    "riscv,idle-state",
+    "arm,idle-state",
+    "riscv,pmu",
+    // Registers of other nodes, by another name.
+    "syscon-poweroff",
+    "syscon-reboot",
+    "syscon-reboot-mode",
+    // Wires and clocks.
+    "fixed-clock",
+    "fixed-factor-clock",
+    "regulator-fixed",
+    "pwm-leds",
+    "pwm-backlight",
+    // Memory.
+    "mmio-sram",
+    "shared-dma-pool",
+    "reserved-memory",
+    // Descriptions for firmware.
+    "linux,dummy-virt",
+    "psci",
+];
