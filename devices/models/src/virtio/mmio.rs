@@ -110,6 +110,8 @@ pub fn build(args: &mut BuildArgs) -> Result<Box<dyn Device>, BuildError> {
         Some("blk") => args.resources.disk(node).map(|disk| Box::new(blk::Blk::new(disk, args.name)) as _),
         Some("console") => Some(Box::new(console::Console::default())),
         Some("rng") => Some(Box::new(rng::Entropy::new(args.seed, args.name))),
+        // Their slots are empty until there is a model.
+        Some("gpu" | "keyboard" | "tablet" | "touch" | "net" | "9p") => None,
         Some(other) => {
             let message = format!("there is no virtio device {other:?}; expected one of {NAMES}");
             return Err(BuildError::property("hyperemu,device", message));
