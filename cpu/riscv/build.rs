@@ -6,7 +6,7 @@ fn main() {
         tables: tables.iter().map(|t| format!("isa/{t}.insn").into()).collect(),
         formatters: "crate::isa::fmt".into(),
         functions: "crate::sem".into(),
-        semantics: "crate::Semantics".into(),
-        flow: "crate::Flow".into(),
+        semantics: "crate::semantics::Riscv".into(),
+        flow: "cpu_core::Flow".into(),
     });
 }
