@@ -5,7 +5,6 @@ use crate::host::Host;
 /// A binary format: its shape, and its bit patterns as they pass through a `u64`, in which all of this crate computes.
 ///
 /// Sealed: the host fast path knows each of them.
-#[allow(private_bounds)]
 pub trait Format: Host + Copy + 'static {
     /// The bit pattern: `u16`, `u32` or `u64`.
     type Bits: Copy + Eq + core::fmt::Debug + core::fmt::LowerHex + Into<u64>;

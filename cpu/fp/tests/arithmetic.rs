@@ -170,6 +170,24 @@ fn directed_f64() {
     directed::<F64>();
 }
 
+/// Operands that random search does not find.
+#[test]
+fn rare_f64() {
+    let [add, .., mul_add] = ops::<F64>();
+    // Their product is 2^105 + 1: a tie but for its last bit, which aligning it to these addends pushes out of 128 bits.
+    let (a, b) = (5634663596278459f64, 7199155462287987f64);
+    for c in [2f64.powi(158), 2f64.powi(158).next_down(), 2f64.powi(157).next_down(), 2f64.powi(159)] {
+        for (a, c) in [(a, c), (-a, c), (a, -c), (-a, -c)] {
+            check(&mul_add, [a.to_bits(), b.to_bits(), c.to_bits()], true);
+        }
+    }
+    // The error term of this sum overflows.
+    let (x, y) = (1.5 * 2f64.powi(971), f64::MAX);
+    for (x, y) in [(-x, y), (x, -y), (y, -x), (-y, x)] {
+        check(&add, [x.to_bits(), y.to_bits(), 0], true);
+    }
+}
+
 #[test]
 fn every_f16_root() {
     let op = ops::<F16>().into_iter().find(|op| op.name == "sqrt").unwrap();
