@@ -11,6 +11,7 @@
 //! - [`dispatch`] leads from an id to the semantic function: `execute(s, id, &operands)` and `handler(id)`. Calls have the operands in
 //!   the order rd, rs1, rs2, rs3, rm, imm, without those that the instruction lacks; registers and `rm` as `u8`, immediates as `i64`.
 
+pub mod dispatch;
 pub mod fmt;
 #[cfg(test)]
 mod tests;
