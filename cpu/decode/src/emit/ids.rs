@@ -111,7 +111,7 @@ pub fn ids(table: &Table, out: &mut Out) {
     }
     out.line("}");
     out.line("/// Properties of instructions, as bits of [`Id::flags`].");
-    out.line("pub mod flag {");
+    out.line("pub mod flags {");
     for (i, flag) in table.flags.iter().enumerate() {
         out.line(format!("/// `{flag}` in the tables."));
         out.line(format!("pub const {}: u32 = {:#x};", flag.to_uppercase(), 1u32 << i));
@@ -153,7 +153,7 @@ pub fn ids(table: &Table, out: &mut Out) {
         pub fn len(self) -> u8 {
         INSNS[self.index()].len
         }
-        /// Bits of [`flag`].
+        /// Bits of [`flags`].
         pub fn flags(self) -> u32 {
         INSNS[self.index()].flags
         }
