@@ -1,8 +1,9 @@
 //! Serial ports.
 
 pub mod ns16550a;
+pub mod sifive;
 
 use devices_core::Model;
 
 /// The models of this folder.
-pub static MODELS: &[Model] = &[ns16550a::MODEL];
+pub static MODELS: &[Model] = &[ns16550a::MODEL, sifive::MODEL];
