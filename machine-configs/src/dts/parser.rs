@@ -92,9 +92,6 @@ impl Parser<'_> {
                 for label in labels.iter().rev() {
                     self.tree.add_label(Tree::ROOT, label);
                 }
-                if !rooted {
-                    self.tree.boot_cpuid = self.boot_cpuid();
-                }
                 rooted = true;
             } else {
                 return Err(self.lex.expected("`/ { ... };`, `&label { ... };` or a directive"));
@@ -103,6 +100,7 @@ impl Parser<'_> {
         if !rooted {
             return Err(self.lex.expected("a root node").help("add `/ { };`"));
         }
+        self.tree.boot_cpuid = self.boot_cpuid();
         Ok(())
     }
 

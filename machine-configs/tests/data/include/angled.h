@@ -1,0 +1,1 @@
+#define ANGLED_VALUE 77
