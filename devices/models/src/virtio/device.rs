@@ -42,6 +42,11 @@ impl Io<'_, '_> {
         self.features & features == features
     }
 
+    /// Whether the driver has set the device up.
+    pub fn ready(&self) -> bool {
+        self.live
+    }
+
     /// The next request in a queue.
     pub fn pop(&mut self, queue: usize) -> Option<Chain> {
         if !self.live {

@@ -4,8 +4,9 @@
 //! A slot without a device reads a device ID of zero and ignores the driver.
 
 use super::device::{Io, VirtioDevice, feature};
+use super::input::{self, Input};
 use super::queue::{Queue, valid_size};
-use super::{blk, console, rng};
+use super::{blk, console, gpu, rng};
 use devices_core::regs::Bank;
 use devices_core::{
     At, BuildArgs, BuildError, Component, ControlError, ControlSpec, ControlValue, Ctx, Device, Display,
@@ -103,15 +104,19 @@ struct State {
 
 /// Makes the device that `hyperemu,device` names, or an empty slot.
 pub fn build(args: &mut BuildArgs) -> Result<Box<dyn Device>, BuildError> {
-    const NAMES: &str = "blk, console, rng";
+    const NAMES: &str = "9p, blk, console, gpu, keyboard, net, rng, tablet, touch";
     let node = args.node;
     let device: Option<Box<dyn VirtioDevice>> = match node.string("hyperemu,device") {
         None => None,
         Some("blk") => args.resources.disk(node).map(|disk| Box::new(blk::Blk::new(disk, args.name)) as _),
         Some("console") => Some(Box::new(console::Console::default())),
         Some("rng") => Some(Box::new(rng::Entropy::new(args.seed, args.name))),
+        Some("gpu") => Some(Box::new(gpu::Gpu::from_node(node)?)),
+        Some("keyboard") => Some(Box::new(Input::new(&input::KEYBOARD))),
+        Some("tablet") => Some(Box::new(Input::new(&input::TABLET))),
+        Some("touch") => Some(Box::new(Input::new(&input::TOUCH))),
         // Their slots are empty until there is a model.
-        Some("gpu" | "keyboard" | "tablet" | "touch" | "net" | "9p") => None,
+        Some("net" | "9p") => None,
         Some(other) => {
             let message = format!("there is no virtio device {other:?}; expected one of {NAMES}");
             return Err(BuildError::property("hyperemu,device", message));

@@ -10,6 +10,8 @@ use devices_core::Model;
 pub mod blk;
 pub mod console;
 pub mod device;
+pub mod gpu;
+pub mod input;
 pub mod mmio;
 pub mod queue;
 pub mod rng;

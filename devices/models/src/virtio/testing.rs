@@ -58,18 +58,34 @@ impl Driver {
             if self.bench.read32(0x34) == 0 {
                 break;
             }
-            self.bench.write32(0x38, QUEUE_SIZE.into());
-            for (register, at) in [(0x80, 0), (0x90, AVAIL), (0xa0, USED)] {
-                self.bench.write32(register, self.ring(queue as usize, at) as u32);
-                self.bench.write32(register + 4, 0);
-            }
-            self.bench.write32(0x44, 1);
-            assert_eq!(self.bench.read32(0x44), 1, "the device takes queue {queue}");
+            self.set_up_queue(queue);
             self.next.push(0);
             self.seen.push(0);
         }
         self.bench.write32(0x30, 0);
         self.bench.write32(0x70, 15);
+    }
+
+    /// Sets the queues up anew, without a reset of the device: it forgets the buffers it has not used.
+    pub fn restart(&mut self) {
+        for queue in 0..self.next.len() {
+            self.bench.write32(0x30, queue as u32);
+            self.bench.write32(0x44, 0);
+            self.memory.write(self.ring(queue, AVAIL), &[0; 0x800]).unwrap();
+            self.set_up_queue(queue as u32);
+            (self.next[queue], self.seen[queue], self.space) = (0, 0, BUFFERS);
+        }
+        self.bench.write32(0x30, 0);
+    }
+
+    fn set_up_queue(&mut self, queue: u32) {
+        self.bench.write32(0x38, QUEUE_SIZE.into());
+        for (register, at) in [(0x80, 0), (0x90, AVAIL), (0xa0, USED)] {
+            self.bench.write32(register, self.ring(queue as usize, at) as u32);
+            self.bench.write32(register + 4, 0);
+        }
+        self.bench.write32(0x44, 1);
+        assert_eq!(self.bench.read32(0x44), 1, "the device takes queue {queue}");
     }
 
     fn ring(&self, queue: usize, at: u64) -> u64 {
