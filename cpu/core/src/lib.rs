@@ -5,6 +5,7 @@
 //!   interpreter's path lives there, in [`tlb`] and in [`scope`].
 //! * [`bus`]: how a core reaches devices.
 //! * [`semantics`]: how instruction meanings are written, once, for interpreter and compiler.
+//! * [`float`]: floating-point operations as data.
 //! * [`tlb`]: from virtual pages straight to host memory.
 //! * [`blocks`]: predecoded code, found by physical and by virtual address.
 //! * [`scope`]: the bus, lent to a core for one run.
@@ -15,6 +16,7 @@
 pub mod blocks;
 pub mod bus;
 pub mod cpu;
+pub mod float;
 pub mod memory;
 pub mod scope;
 pub mod semantics;
@@ -24,6 +26,7 @@ pub mod tlb;
 pub use blocks::{Block, BlockCache};
 pub use bus::{Access, Bus, BusFault, Counter, Width};
 pub use cpu::{Core, Exit, Ran, RegisterGroup, RegisterInfo, RestoreError};
+pub use float::{FloatFormat, FloatOp, Rounding};
 pub use memory::{GuestMemory, MemoryError, MemoryKind, RegionSpec};
 pub use scope::BusScope;
 pub use semantics::{Binary, Flow, Next, Rmw, Semantics, SemanticsExt, Unary};

@@ -10,6 +10,7 @@
 //! registers and the operations that only it has.
 
 use crate::bus::Width;
+use crate::float::{FloatFormat, FloatOp, Rounding};
 
 /// What the instruction did to control.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
@@ -205,6 +206,15 @@ pub trait Semantics: Sized {
     fn select(&self, cond: Self::Value, yes: Self::Value, no: Self::Value) -> Self::Value;
     /// A pure function of two values (cipher tables and the like): a consumer may call it any number of times.
     fn pure(&self, f: fn(u64, u64) -> u64, a: Self::Value, b: Self::Value) -> Self::Value;
+
+    /// A floating-point operation; its flags are added to the guest's.
+    fn float(
+        &self,
+        op: FloatOp,
+        format: FloatFormat,
+        rounding: Rounding,
+        args: [Self::Value; 3],
+    ) -> Self::Value;
 
     /// The address of this instruction.
     fn pc(&self) -> Self::Value;

@@ -240,7 +240,18 @@ impl Tlb {
     /// Reads memory, zero-extended, where an entry allows it.
     #[inline(always)]
     pub fn load(&self, context: u64, addr: u64, width: Width) -> Option<u64> {
-        let host = Self::lookup(&self.read, context, addr, width)?;
+        Self::read_at(Self::lookup(&self.read, context, addr, width)?, width)
+    }
+
+    /// Reads what [`Tlb::store`] would replace, where an entry allows that.
+    #[inline(always)]
+    pub fn load_for_store(&self, context: u64, addr: u64, width: Width) -> Option<u64> {
+        Self::read_at(Self::lookup(&self.write, context, addr, width)?, width)
+    }
+
+    /// `host` comes from [`Tlb::lookup`].
+    #[inline(always)]
+    fn read_at(host: *mut u8, width: Width) -> Option<u64> {
         // SAFETY: the entry was made by `insert` from `GuestMemory::page`, so that the page's 4096 bytes are mapped as
         // long as `self.memory` lives; the access lies in that page, as `lookup` argues. Guest memory is only accessed through raw pointers, without alignment.
         unsafe {

@@ -1,3 +1,31 @@
 //! RISC-V RV32 and RV64 cores.
+//!
+//! [`Hart`] is a core for a machine: `Hart::new(config, memory)`, then [`cpu_core::Core`] drives it. [`HartConfig::new`] takes
+//! what a devicetree says. For a board whose firmware is the emulator itself, set [`HartConfig::firmware_calls`] and start
+//! harts with [`Hart::start_supervisor`].
+//!
+//! * [`isa`]: decoder, encoder, disassembler, random instructions; generated from `isa/*.insn`.
+//! * [`semantics`]: what instruction meanings need; the meanings themselves are in `sem`, and
+//!   [`isa::dispatch`] leads to them, for any consumer that implements [`Semantics`].
+//! * `state`, `access`, `exec`: the consumer that runs them: state in cells, memory through the TLB, predecoded blocks.
+//! * [`sys`]: CSRs, traps, translation, protection.
 
+mod access;
+pub mod config;
+mod exec;
+mod hart;
 pub mod isa;
+mod registers;
+mod saved;
+mod sem;
+pub mod semantics;
+mod state;
+pub mod sys;
+
+pub use config::{ConfigError, HartConfig, Mmu, parse_extensions};
+pub use cpu_core::Flow;
+pub use hart::Hart;
+pub use semantics::Riscv;
+pub use semantics::Riscv as Semantics;
+pub use sys::Privilege;
+pub use sys::csr::number as csr;

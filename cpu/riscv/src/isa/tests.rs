@@ -217,7 +217,9 @@ fn decoding_speed() {
     let all = Features::ALL.without(Features::RV32);
     let base = Features::RV64 | Features::I | Features::M | Features::A | Features::C;
     let mut rng = rng();
-    for (what, n, from) in [("every instruction alike", 4096, all), ("IMAC", 4096, base), ("IMAC, a loop", 200, base)] {
+    for (what, n, from) in
+        [("every instruction alike", 4096, all), ("IMAC", 4096, base), ("IMAC, a loop", 200, base)]
+    {
         let words: Vec<u32> = (0..n).map(|_| random(&mut rng, &from).unwrap()).collect();
         let rounds = 4_000_000 / n;
         let start = std::time::Instant::now();

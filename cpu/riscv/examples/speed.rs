@@ -1,0 +1,78 @@
+//! How fast the interpreter runs an integer loop with translation on: `cargo run --release -p cpu-riscv --example speed`.
+
+use std::time::Instant;
+
+use cpu_core::{Access, Bus, BusFault, Core, Counter, GuestMemory, MemoryKind, RegionSpec, Time, Width};
+use cpu_riscv::isa::{Id, Operands, encode};
+use cpu_riscv::{Hart, HartConfig, Mmu, csr};
+
+struct NoBus;
+
+impl Bus for NoBus {
+    fn read(&mut self, _: &Access, paddr: u64, _: Width) -> Result<u64, BusFault> {
+        Err(BusFault { paddr })
+    }
+    fn write(&mut self, _: &Access, paddr: u64, _: Width, _: u64) -> Result<(), BusFault> {
+        Err(BusFault { paddr })
+    }
+    fn attention(&self) -> bool {
+        false
+    }
+    fn counter(&self) -> Counter {
+        Counter { hz: 10_000_000, offset: 0 }
+    }
+}
+
+const RAM: u64 = 0x8000_0000;
+const CODE: u64 = RAM + 0x10_0000;
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let ram = RegionSpec { name: "ram".into(), base: RAM, size: 0x40_0000, kind: MemoryKind::Ram };
+    let memory = GuestMemory::new(vec![ram])?;
+    let mut config = HartConfig::new(0, "rv64i", ["g", "c", "sstc", "svadu"], Mmu::Sv39)?;
+    config.firmware_calls = true;
+    // A one-gigabyte leaf, as the kernel maps memory.
+    let base = 0xffff_ffd6_0000_0000u64;
+    memory.write(RAM + 8 * (base >> 30 & 511), &(RAM >> 2 | 0xcf).to_le_bytes())?;
+    let code = base + (CODE - RAM);
+    let o = |rd, rs1, rs2, imm| Operands { rd, rs1, rs2, imm, ..Operands::ZERO };
+    // A checksum over an array: load, shift, xor, add, store, a branch inside, a call every round.
+    let program = [
+        (Id::Ld, o(5, 10, 0, 0)),
+        (Id::Slli, o(6, 5, 0, 13)),
+        (Id::Xor, o(5, 5, 6, 0)),
+        (Id::Srli, o(6, 5, 0, 7)),
+        (Id::Xor, o(5, 5, 6, 0)),
+        (Id::Add, o(11, 11, 5, 0)),
+        (Id::Andi, o(7, 5, 0, 1)),
+        (Id::Beq, o(0, 7, 0, 8)),
+        (Id::Addi, o(12, 12, 0, 3)),
+        (Id::Sd, o(0, 10, 11, 8)),
+        (Id::Addi, o(13, 13, 0, 1)),
+        (Id::Bne, o(0, 13, 14, -44)),
+        (Id::Jal, o(0, 0, 0, -48)),
+    ];
+    let mut at = CODE;
+    for (id, operands) in program {
+        memory.write(at, &encode(id, &operands).ok_or("does not encode")?.to_le_bytes())?;
+        at += 4;
+    }
+    let mut hart = Hart::new(config, memory);
+    hart.start_supervisor(code, base + 0x20_0000, 1);
+    hart.set_csr(csr::SATP, 8 << 60 | RAM >> 12);
+    hart.set_x(14, 1 << 40);
+    let mut total = 0;
+    for round in 0..5 {
+        let (budget, begin) = (100_000_000, Instant::now());
+        let ran = hart.run(&mut NoBus, Time(total * hart.period().0), budget);
+        total += ran.executed;
+        let seconds = begin.elapsed().as_secs_f64();
+        println!(
+            "round {round}: {:?}, {:.0} million instructions a second, at {:#x}",
+            ran.exit,
+            ran.executed as f64 / seconds / 1e6,
+            hart.pc()
+        );
+    }
+    Ok(())
+}

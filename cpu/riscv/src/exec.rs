@@ -1,0 +1,416 @@
+//! The interpreter: predecoded blocks, run up to an exact instruction.
+
+use cpu_core::{AccessKind, Block, BlockCache, Bus, Counter, Exit, GuestMemory, Next, Ran, Semantics, Time};
+
+use crate::config::HartConfig;
+use crate::isa::dispatch::{Handler, handler};
+use crate::isa::{self, Features, Operands, flags};
+use crate::semantics::Riscv;
+use crate::state::State;
+use crate::sys::{Sys, access_fault, cause};
+
+/// The longest block. Short, so that a budget rarely cuts one.
+const MAX_OPS: usize = 64;
+
+/// A predecoded instruction.
+pub(crate) struct Op<const XLEN: u32> {
+    run: Handler<State<XLEN>>,
+    operands: Operands,
+    len: u8,
+}
+
+/// A hart of one width: state and decoded code.
+pub(crate) struct Cpu<const XLEN: u32> {
+    pub state: State<XLEN>,
+    blocks: BlockCache<Op<XLEN>>,
+    breakpoints: Vec<u64>,
+    step_over: bool,
+}
+
+impl<const XLEN: u32> Cpu<XLEN> {
+    pub fn new(config: HartConfig, memory: GuestMemory) -> Self {
+        let state = State::new(config, memory.clone());
+        Cpu { state, blocks: BlockCache::new(memory), breakpoints: Vec::new(), step_over: false }
+    }
+
+    pub fn blocks_decoded(&self) -> u64 {
+        self.blocks.decoded
+    }
+
+    /// Back to power-on; interrupt lines stay as the wires are, and the instruction count goes on.
+    pub fn reset(&mut self) {
+        let sys = Sys::default();
+        sys.lines.set(self.state.sys.lines.get());
+        let state = self.replace_sys(sys);
+        for r in 0..32 {
+            state.set_x(r, 0);
+            state.set_f_raw(r as usize, 0);
+        }
+        state.fflags.set(0);
+        state.frm.set(0);
+        state.set_fs(0);
+        state.pc.set(State::<XLEN>::mask_address(state.config.reset_pc));
+        state.flush_all();
+    }
+
+    /// Replaces the privileged state; the caller sets the rest and flushes.
+    pub fn replace_sys(&mut self, sys: Sys) -> &State<XLEN> {
+        self.state.sys = sys;
+        self.blocks.clear();
+        &self.state
+    }
+
+    pub fn set_breakpoints(&mut self, addresses: &[u64]) {
+        self.breakpoints = addresses.to_vec();
+        self.breakpoints.sort_unstable();
+        self.breakpoints.dedup();
+    }
+
+    pub fn step_over_breakpoint(&mut self) {
+        self.step_over = true;
+    }
+
+    pub fn runnable(&mut self, now: Time, counter: Counter) -> bool {
+        let sys = &self.state.sys;
+        if sys.stopped.get() {
+            return false;
+        }
+        if sys.asleep.get() {
+            self.state.enter(now, counter);
+            self.state.poll_timer();
+            if self.state.wakes() {
+                self.state.sys.asleep.set(false);
+            }
+        }
+        !self.state.sys.asleep.get()
+    }
+
+    pub fn run(&mut self, bus: &mut dyn Bus, start: Time, budget: u64) -> Ran {
+        if !self.runnable(start, bus.counter()) {
+            return Ran { executed: 0, exit: Exit::Wait };
+        }
+        self.state.enter(start, bus.counter());
+        let Cpu { state, blocks, breakpoints, step_over } = self;
+        let exit = state.bus.enter(bus, || run(state, blocks, breakpoints, step_over, budget));
+        let executed = state.executed.replace(0);
+        state.total.set(state.total.get().wrapping_add(executed));
+        Ran { executed, exit }
+    }
+}
+
+impl<const XLEN: u32> State<XLEN> {
+    /// Prepares for a run that starts at `start`.
+    fn enter(&self, start: Time, counter: Counter) {
+        self.start.set(start);
+        self.counter.set(counter);
+        self.executed.set(0);
+        self.index.set(0);
+        self.exit.set(None);
+        self.recheck.set(true);
+        self.timer_dirty.set(true);
+        self.tlb.sync();
+        self.update_contexts();
+    }
+
+    /// Counts the instruction that raised the recorded exception, and enters its handler.
+    fn take_exception(&self) {
+        let (cause, tval) = self.trap.get();
+        // It is executed, but does not retire.
+        if self.sys.mcountinhibit.get() & 4 == 0 {
+            self.sys.instret.set(self.sys.instret.get().wrapping_sub(1));
+        }
+        self.enter_trap(cause, false, self.pc.get(), tval);
+        self.recheck.set(true);
+    }
+}
+
+fn run<const XLEN: u32>(
+    state: &State<XLEN>,
+    blocks: &mut BlockCache<Op<XLEN>>,
+    breakpoints: &[u64],
+    step_over: &mut bool,
+    budget: u64,
+) -> Exit {
+    loop {
+        if let Some(exit) = state.exit.take() {
+            return exit;
+        }
+        if state.executed.get() >= budget {
+            return Exit::Budget;
+        }
+        if state.timer_dirty.take() || state.executed.get() >= state.timer_at.get() {
+            state.poll_timer();
+        }
+        state.recheck.set(false);
+        if let Some(number) = state.interrupt() {
+            state.enter_trap(number, true, state.pc.get(), 0);
+        }
+        let limit = budget.min(state.timer_at.get());
+        while state.executed.get() < limit {
+            let pc = state.pc.get();
+            let Some(index) = find(state, blocks, pc) else {
+                // The fetch failed, and its trap was taken.
+                if state.exit.get().is_some() || state.recheck.get() {
+                    break;
+                }
+                continue;
+            };
+            let Some(block) = blocks.get(index) else { break };
+            let mut n = block.ops.len().min((limit - state.executed.get()).min(MAX_OPS as u64) as usize);
+            if !breakpoints.is_empty() {
+                if std::mem::take(step_over) {
+                    n = 1;
+                } else {
+                    n = before_breakpoint(breakpoints, block, pc, n);
+                    if n == 0 {
+                        return Exit::Breakpoint;
+                    }
+                }
+            }
+            *step_over = false;
+            run_block(state, block, n);
+            if state.recheck.get() || state.exit.get().is_some() {
+                break;
+            }
+        }
+    }
+}
+
+/// Runs the first `n` instructions of a block, or as many as control lets it.
+#[inline(always)]
+fn run_block<const XLEN: u32>(state: &State<XLEN>, block: &Block<Op<XLEN>>, n: usize) {
+    let mut pc = state.pc.get();
+    state.block_end.set(State::<XLEN>::mask_address(pc.wrapping_add(block.bytes as u64)));
+    state.leave.set(false);
+    let mut done = 0;
+    for op in block.ops.iter().take(n) {
+        state.pc.set(pc);
+        state.index.set(done);
+        done += 1;
+        match (op.run)(state, &op.operands) {
+            Ok(Next::Fall) => {
+                pc = pc.wrapping_add(op.len as u64);
+                if state.leave.get() {
+                    break;
+                }
+            }
+            Ok(Next::Jump) => {
+                pc = state.target.get();
+                break;
+            }
+            Ok(Next::Leave) => {
+                pc = pc.wrapping_add(op.len as u64);
+                state.recheck.set(true);
+                break;
+            }
+            Err(_) => {
+                state.take_exception();
+                pc = state.pc.get();
+                break;
+            }
+        }
+    }
+    state.pc.set(State::<XLEN>::mask_address(pc));
+    state.index.set(0);
+    state.executed.set(state.executed.get() + done as u64);
+}
+
+/// How many of the first `n` instructions come before a breakpoint.
+fn before_breakpoint<const XLEN: u32>(
+    breakpoints: &[u64],
+    block: &Block<Op<XLEN>>,
+    pc: u64,
+    n: usize,
+) -> usize {
+    let from = breakpoints.partition_point(|address| *address < pc);
+    let Some(&next) = breakpoints.get(from) else { return n };
+    if next - pc >= block.bytes as u64 {
+        return n;
+    }
+    let mut at = pc;
+    for (i, op) in block.ops.iter().take(n).enumerate() {
+        if at >= next {
+            return i;
+        }
+        at += op.len as u64;
+    }
+    n
+}
+
+/// The block at `pc`; `None` if its fetch trapped, which counts as an instruction.
+#[inline(always)]
+fn find<const XLEN: u32>(state: &State<XLEN>, blocks: &mut BlockCache<Op<XLEN>>, pc: u64) -> Option<u32> {
+    // The mode is part of what finds the block: contexts are 12 bits, the mode stands above them.
+    let context = state.fetch_context.get() | (state.mode() as u64) << 52;
+    match blocks.by_vaddr(pc, context, state.tlb.flushes()) {
+        Some(index) => Some(index),
+        None => find_slow(state, blocks, pc, context),
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn find_slow<const XLEN: u32>(
+    state: &State<XLEN>,
+    blocks: &mut BlockCache<Op<XLEN>>,
+    pc: u64,
+    context: u64,
+) -> Option<u32> {
+    match fetch(state, blocks, pc, context) {
+        Ok(index) => Some(index),
+        Err((cause, tval)) => {
+            if cause == access_fault(AccessKind::Fetch) && state.handler_faults(pc) {
+                state.exit.set(Some(Exit::Lockup));
+            }
+            state.raise(cause, tval);
+            state.take_exception();
+            state.executed.set(state.executed.get() + 1);
+            None
+        }
+    }
+}
+
+impl<const XLEN: u32> State<XLEN> {
+    /// Whether the first instruction of M-mode's own handler can not be fetched: then nothing can go on.
+    fn handler_faults(&self, pc: u64) -> bool {
+        self.sys.privilege.get() == crate::sys::Privilege::Machine
+            && Self::mask_address(self.sys.mtvec.get() & !3) == pc
+    }
+
+    /// Physical address to fetch from, and whether the whole page may be used.
+    fn fetch_address(&self, pc: u64) -> Result<(u64, bool), u64> {
+        let context = self.fetch_context.get();
+        if let Some(paddr) = self.tlb.fetch(context, pc) {
+            return Ok((paddr, true));
+        }
+        let found = self.translate(pc, AccessKind::Fetch, 2, true)?;
+        if self.memory.page(found.paddr).is_none() {
+            return Err(access_fault(AccessKind::Fetch));
+        }
+        if found.whole_page {
+            self.tlb.insert(context, AccessKind::Fetch, pc, found.paddr, found.size);
+        }
+        Ok((found.paddr, found.whole_page))
+    }
+}
+
+/// Finds or decodes the block at `pc`. Errors are cause and trap value.
+fn fetch<const XLEN: u32>(
+    state: &State<XLEN>,
+    blocks: &mut BlockCache<Op<XLEN>>,
+    pc: u64,
+    context: u64,
+) -> Result<u32, (u64, u64)> {
+    let (paddr, whole_page) = state.fetch_address(pc).map_err(|cause| (cause, pc))?;
+    // Where protection splits the page, each instruction is a block and is checked each time.
+    let mode = state.mode() | if whole_page { 0 } else { 1 << 31 };
+    let next_page = State::<XLEN>::mask_address((pc | 0xfff).wrapping_add(1));
+    if !whole_page {
+        let second = State::<XLEN>::mask_address(pc.wrapping_add(2));
+        let low = state.memory.read_le(paddr, 2).map_err(|_| (cause::INSTRUCTION_ACCESS, pc))?;
+        if low & 3 == 3 {
+            state.fetch_address(second).map_err(|cause| (cause, second))?;
+        }
+    }
+    // What a block that reaches into the next page needs of it is checked whenever the block is looked up.
+    let mut second_fault = None;
+    let known = blocks.by_paddr(paddr, mode, || match state.fetch_address(next_page) {
+        Ok((paddr, _)) => Some(paddr),
+        Err(cause) => {
+            second_fault = Some(cause);
+            None
+        }
+    });
+    if let Some(cause) = second_fault {
+        return Err((cause, next_page));
+    }
+    let index = match known {
+        Some(index) => index,
+        None => {
+            let (ops, bytes, second) = decode(state, paddr, whole_page, next_page)?;
+            let index = blocks.add(paddr, mode, second, bytes, ops).ok_or((cause::INSTRUCTION_ACCESS, pc))?;
+            state.tlb.sync();
+            index
+        }
+    };
+    if whole_page && context >> 52 == state.mode() as u64 {
+        // Flushes that the fetch itself caused void `context`: then the next lookup misses, no more.
+        blocks.remember(pc, context, index);
+    }
+    Ok(index)
+}
+
+type Decoded<const XLEN: u32> = (Box<[Op<XLEN>]>, u32, Option<u64>);
+
+fn decode<const XLEN: u32>(
+    state: &State<XLEN>,
+    paddr: u64,
+    whole_page: bool,
+    next_page: u64,
+) -> Result<Decoded<XLEN>, (u64, u64)> {
+    let room = BlockCache::<Op<XLEN>>::room(paddr) as usize;
+    let mut code = [0u8; 4 * MAX_OPS];
+    let available = room.min(code.len());
+    let slice = code.get_mut(..available).unwrap_or_default();
+    let fault = |_| (cause::INSTRUCTION_ACCESS, state.pc.get());
+    state.memory.read(paddr, slice).map_err(fault)?;
+    let half = |at: usize| match (code.get(at), code.get(at + 1)) {
+        (Some(&low), Some(&high)) => u16::from_le_bytes([low, high]) as u32,
+        _ => 0,
+    };
+    let features = if state.mode() & 1 != 0 {
+        state.config.extensions
+    } else {
+        // With FS off, all floating-point instructions are illegal.
+        const FP: Features =
+            Features::F.with(Features::D).with(Features::ZFH).with(Features::ZFHMIN).with(Features::ZFA);
+        state.config.extensions.without(FP)
+    };
+    let max = if whole_page { MAX_OPS } else { 1 };
+    let mut ops = Vec::with_capacity(16);
+    let (mut at, mut second) = (0, None);
+    while ops.len() < max && at < available {
+        let mut bits = half(at);
+        if bits & 3 == 3 {
+            if at + 4 <= available {
+                bits |= half(at + 2) << 16;
+            } else if available < room {
+                break;
+            } else if at == 0 {
+                // It reaches into the next page: a block of its own.
+                let (page, _) = state.fetch_address(next_page).map_err(|cause| (cause, next_page))?;
+                let high = state.memory.read_le(page, 2).map_err(fault)?;
+                bits |= (high as u32) << 16;
+                second = Some(page);
+            } else {
+                break;
+            }
+        }
+        let (op, ends) = predecode(bits, &features);
+        at += op.len as usize;
+        ops.push(op);
+        if ends || second.is_some() {
+            break;
+        }
+    }
+    Ok((ops.into_boxed_slice(), at as u32, second))
+}
+
+/// The operation for an instruction word, and whether a block ends behind it.
+fn predecode<const XLEN: u32>(bits: u32, features: &Features) -> (Op<XLEN>, bool) {
+    match isa::decode(bits, features) {
+        Some(decoded) => {
+            let ends = decoded.id.flags() & (flags::JUMP | flags::BRANCH | flags::SYSTEM | flags::CSR) != 0;
+            let run = handler::<State<XLEN>>(decoded.id);
+            (Op { run, operands: decoded.ops, len: decoded.len }, ends)
+        }
+        None => {
+            let run: Handler<State<XLEN>> = |state, operands| {
+                // Its bits are the operand.
+                Err(state.raise(cause::ILLEGAL_INSTRUCTION, operands.imm as u32 as u64))
+            };
+            let (len, value) = if bits & 3 == 3 { (4, bits) } else { (2, bits & 0xffff) };
+            (Op { run, operands: Operands { imm: value as i32, ..Operands::ZERO }, len }, true)
+        }
+    }
+}

@@ -1,0 +1,354 @@
+//! The state of a hart as instruction meanings see it, and what they do when they run.
+//!
+//! Everything that an instruction changes is in cells, so that meanings take the state by `&` and nest.
+
+use std::cell::Cell;
+
+use cpu_core::{
+    Binary, BusScope, Counter, Exit, FloatFormat, FloatOp, Flow, GuestMemory, Next, Rmw, Rounding, Semantics,
+    Time, Tlb, Unary, Width,
+};
+use cpu_fp::{Env, Flags, Round};
+
+use crate::config::HartConfig;
+use crate::isa::Features;
+use crate::semantics::{Riscv, System};
+use crate::sys::{Sys, cause};
+
+/// An instruction stopped with the exception that the state has recorded.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub struct Trapped(());
+
+/// A hart's state. The interpreter's [`Semantics`] for `XLEN` 32 or 64.
+pub struct State<const XLEN: u32> {
+    pub(crate) config: HartConfig,
+    pub(crate) memory: GuestMemory,
+    pub(crate) tlb: Tlb,
+    pub(crate) bus: BusScope,
+    pub(crate) sys: Sys,
+
+    /// Entry 32 takes what is written to `x0`; the rest pads to a power of two.
+    x: [Cell<u64>; 64],
+    f: [Cell<u64>; 32],
+    pub(crate) fflags: Cell<u8>,
+    pub(crate) frm: Cell<u8>,
+    /// Set by every change of floating-point state; stands for `mstatus.FS` = 3.
+    fs_dirty: Cell<bool>,
+
+    /// The instruction that runs.
+    pub(crate) pc: Cell<u64>,
+    /// The address behind the block that runs; jumps come last in a block.
+    pub(crate) block_end: Cell<u64>,
+    /// Where a jump goes.
+    pub(crate) target: Cell<u64>,
+    pub(crate) trap: Cell<(u64, u64)>,
+    pub(crate) data_context: Cell<u64>,
+    pub(crate) fetch_context: Cell<u64>,
+    pub(crate) contexts_at: Cell<u64>,
+
+    /// Leave the block after this instruction.
+    pub(crate) leave: Cell<bool>,
+    /// Interrupts may have become pending or enabled.
+    pub(crate) recheck: Cell<bool>,
+    pub(crate) exit: Cell<Option<Exit>>,
+    pub(crate) timer_dirty: Cell<bool>,
+    pub(crate) timer_pending: Cell<bool>,
+    /// Number of the instruction of this run before which `stimecmp` is reached.
+    pub(crate) timer_at: Cell<u64>,
+
+    /// Of this run: virtual time at its start, the platform counter, instructions before the block that runs.
+    pub(crate) start: Cell<Time>,
+    pub(crate) counter: Cell<Counter>,
+    pub(crate) executed: Cell<u64>,
+    /// Index in the block of the instruction that runs.
+    pub(crate) index: Cell<u32>,
+    /// Instructions executed before this run.
+    pub(crate) total: Cell<u64>,
+}
+
+impl<const XLEN: u32> State<XLEN> {
+    pub(crate) fn new(config: HartConfig, memory: GuestMemory) -> Self {
+        let state = State {
+            tlb: Tlb::new(memory.clone()),
+            memory,
+            bus: BusScope::default(),
+            sys: Sys::default(),
+            x: [const { Cell::new(0) }; 64],
+            f: [const { Cell::new(0) }; 32],
+            fflags: Cell::new(0),
+            frm: Cell::new(0),
+            fs_dirty: Cell::new(false),
+            pc: Cell::new(Self::mask_address(config.reset_pc)),
+            block_end: Cell::new(0),
+            target: Cell::new(0),
+            trap: Cell::new((0, 0)),
+            data_context: Cell::new(0),
+            fetch_context: Cell::new(0),
+            contexts_at: Cell::new(0),
+            leave: Cell::new(false),
+            recheck: Cell::new(true),
+            exit: Cell::new(None),
+            timer_dirty: Cell::new(true),
+            timer_pending: Cell::new(false),
+            timer_at: Cell::new(u64::MAX),
+            start: Cell::new(Time::ZERO),
+            counter: Cell::new(Counter { hz: 0, offset: 0 }),
+            executed: Cell::new(0),
+            index: Cell::new(0),
+            total: Cell::new(0),
+            config,
+        };
+        state.update_contexts();
+        state
+    }
+
+    /// An address as XLEN bits allow it.
+    #[inline(always)]
+    pub(crate) fn mask_address(addr: u64) -> u64 {
+        if XLEN == 32 { addr & 0xffff_ffff } else { addr }
+    }
+
+    /// A value as a register holds it.
+    #[inline(always)]
+    pub(crate) fn extend(&self, value: u64) -> u64 {
+        if XLEN == 32 { value as i32 as u64 } else { value }
+    }
+
+    /// Instructions executed before the one that runs.
+    pub(crate) fn executed_now(&self) -> u64 {
+        self.total.get().wrapping_add(self.executed.get()).wrapping_add(self.index.get() as u64)
+    }
+
+    /// Virtual time of the instruction that runs.
+    pub(crate) fn now(&self) -> Time {
+        let done = self.executed.get().saturating_add(self.index.get() as u64);
+        self.start.get().saturating_add(Time(done.saturating_mul(self.config.period.0)))
+    }
+
+    pub(crate) fn time_now(&self) -> u64 {
+        self.counter.get().at(self.now())
+    }
+
+    /// `mstatus.FS`.
+    pub(crate) fn fs(&self) -> u8 {
+        if self.fs_dirty.get() { 3 } else { self.sys.fs.get() }
+    }
+
+    pub(crate) fn set_fs(&self, value: u8) {
+        self.sys.fs.set(value & 3);
+        self.fs_dirty.set(false);
+    }
+
+    pub(crate) fn dirty_fs(&self) {
+        self.fs_dirty.set(true);
+    }
+
+    pub(crate) fn stop_with(&self, exit: Exit) {
+        self.exit.set(Some(exit));
+        self.leave.set(true);
+    }
+
+    /// What decoded code depends on, beside its address.
+    pub(crate) fn mode(&self) -> u32 {
+        (self.fs() != 0) as u32 | (self.sys.vtype.get() as u32 & 0xff) << 1
+    }
+
+    pub(crate) fn f_raw(&self, r: usize) -> u64 {
+        self.f.get(r).map_or(0, Cell::get)
+    }
+
+    pub(crate) fn set_f_raw(&self, r: usize, value: u64) {
+        if let Some(cell) = self.f.get(r) {
+            cell.set(value);
+        }
+    }
+}
+
+impl<const XLEN: u32> Semantics for State<XLEN> {
+    type Value = u64;
+    type Stop = Trapped;
+
+    #[inline(always)]
+    fn imm(&self, value: u64) -> u64 {
+        value
+    }
+
+    #[inline(always)]
+    fn binary(&self, op: Binary, a: u64, b: u64) -> u64 {
+        op.eval(a, b)
+    }
+
+    #[inline(always)]
+    fn unary(&self, op: Unary, a: u64) -> u64 {
+        op.eval(a)
+    }
+
+    #[inline(always)]
+    fn select(&self, cond: u64, yes: u64, no: u64) -> u64 {
+        if cond != 0 { yes } else { no }
+    }
+
+    #[inline(always)]
+    fn pure(&self, f: fn(u64, u64) -> u64, a: u64, b: u64) -> u64 {
+        f(a, b)
+    }
+
+    #[inline(always)]
+    fn float(&self, op: FloatOp, format: FloatFormat, rounding: Rounding, args: [u64; 3]) -> u64 {
+        let round = match rounding {
+            Rounding::Static(round) => round,
+            Rounding::Dynamic => Round::from_riscv(self.frm.get() as u32).unwrap_or_default(),
+        };
+        let before = self.fflags.get();
+        let mut env = Env::riscv(round, Flags::from_bits_truncate(before));
+        let result = op.eval(format, &mut env, args);
+        let after = env.flags.bits();
+        if after != before {
+            self.fflags.set(after);
+            self.dirty_fs();
+        }
+        result
+    }
+
+    #[inline(always)]
+    fn pc(&self) -> u64 {
+        self.pc.get()
+    }
+
+    #[inline(always)]
+    fn next_pc(&self) -> u64 {
+        self.block_end.get()
+    }
+
+    #[inline(always)]
+    fn jump(&self, target: u64) -> Flow<Self> {
+        self.target.set(target);
+        Ok(Next::Jump)
+    }
+
+    #[inline(always)]
+    fn jump_by(&self, offset: i64) -> Flow<Self> {
+        self.jump(Self::mask_address(self.pc.get().wrapping_add(offset as u64)))
+    }
+
+    #[inline(always)]
+    fn branch_if(&self, cond: u64, offset: i64) -> Flow<Self> {
+        if cond != 0 { self.jump_by(offset) } else { Ok(Next::Fall) }
+    }
+
+    #[cold]
+    fn raise(&self, cause: u64, value: u64) -> Trapped {
+        self.trap.set((cause, value));
+        Trapped(())
+    }
+
+    #[inline(always)]
+    fn raise_if(&self, cond: u64, cause: u64, value: u64) -> Result<(), Trapped> {
+        if cond != 0 { Err(self.raise(cause, value)) } else { Ok(()) }
+    }
+
+    #[inline(always)]
+    fn load(&self, addr: u64, width: Width, signed: bool) -> Result<u64, Trapped> {
+        let value = match self.tlb.load(self.data_context.get(), addr, width) {
+            Some(value) => value,
+            None => self.load_slow(addr, width)?,
+        };
+        Ok(if signed { sign_extend(value, width) } else { value })
+    }
+
+    #[inline(always)]
+    fn store(&self, addr: u64, width: Width, value: u64) -> Result<(), Trapped> {
+        if self.tlb.store(self.data_context.get(), addr, width, value) {
+            return Ok(());
+        }
+        self.store_slow(addr, width, value)
+    }
+
+    #[inline(always)]
+    fn rmw(&self, op: Rmw, addr: u64, width: Width, value: u64) -> Result<u64, Trapped> {
+        let old = sign_extend(self.load_for_store(addr, width)?, width);
+        self.store(addr, width, op.eval(old, sign_extend(value, width)))?;
+        Ok(old)
+    }
+
+    #[inline(always)]
+    fn compare_exchange(&self, addr: u64, width: Width, expected: u64, new: u64) -> Result<u64, Trapped> {
+        let old = sign_extend(self.load_for_store(addr, width)?, width);
+        if old == sign_extend(expected, width) {
+            self.store(addr, width, new)?;
+        } else {
+            // What would have been a fault of the store is one all the same.
+            self.probe_store(addr, width)?;
+        }
+        Ok(old)
+    }
+}
+
+#[inline(always)]
+pub(crate) fn sign_extend(value: u64, width: Width) -> u64 {
+    let shift = 64 - width.bits();
+    ((value << shift) as i64 >> shift) as u64
+}
+
+impl<const XLEN: u32> Riscv for State<XLEN> {
+    const XLEN: u32 = XLEN;
+
+    #[inline(always)]
+    fn x(&self, r: u8) -> u64 {
+        self.x[r as usize & 31].get()
+    }
+
+    #[inline(always)]
+    fn set_x(&self, r: u8, value: u64) {
+        let place = if r == 0 { 32 } else { r as usize & 31 };
+        self.x[place].set(value);
+    }
+
+    #[inline(always)]
+    fn f(&self, r: u8) -> u64 {
+        self.f[r as usize & 31].get()
+    }
+
+    #[inline(always)]
+    fn set_f(&self, r: u8, value: u64) {
+        self.f[r as usize & 31].set(value);
+        self.dirty_fs();
+    }
+
+    #[inline(always)]
+    fn rounding(&self, rm: u8) -> Result<Rounding, Trapped> {
+        match Round::from_riscv(rm as u32) {
+            Some(round) => Ok(Rounding::Static(round)),
+            None if self.frm.get() <= 4 => Ok(Rounding::Dynamic),
+            None => Err(self.raise(cause::ILLEGAL_INSTRUCTION, self.instruction_bits())),
+        }
+    }
+
+    #[inline(always)]
+    fn compressed(&self) -> bool {
+        self.config.extensions.contains(Features::C)
+    }
+
+    fn load_reserved(&self, addr: u64, width: Width) -> Result<u64, Trapped> {
+        let value = sign_extend(self.load_reservable(addr, width)?, width);
+        self.sys.reservation.set(Some((addr, value)));
+        Ok(value)
+    }
+
+    fn store_conditional(&self, addr: u64, width: Width, value: u64) -> Result<u64, Trapped> {
+        let reserved = self.sys.reservation.take();
+        if let Some((reserved_addr, expected)) = reserved
+            && reserved_addr == addr
+            && sign_extend(self.load_for_store(addr, width)?, width) == sign_extend(expected, width)
+        {
+            self.store(addr, width, value)?;
+            return Ok(0);
+        }
+        self.probe_store(addr, width)?;
+        Ok(1)
+    }
+
+    fn system(&self, op: System, a: u64, b: u64) -> Flow<Self> {
+        self.execute_system(op, a, b)
+    }
+}
