@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 const ARCHITECTURES: [&str; 2] = ["riscv64", "arm64"];
 /// Counted up when the layout of the fetched images changes.
-const LAYOUT: u32 = 2;
+const LAYOUT: u32 = 3;
 /// 2025-01-01, the time of everything in the disk images.
 const EPOCH: &str = "1735689600";
 const DISK_UUID: &str = "5f1c1f60-6879-7065-7265-6d7500000001";
@@ -170,6 +170,15 @@ fn fetch(new: &Path, work: &Path) -> Result<Vec<Entry>> {
     let busybox = taker.apt.show("busybox-static:riscv64")?;
     taker.take(&busybox, |_, files| {
         files.push(("usr/bin/busybox".into(), "busybox-riscv64"));
+        Ok(())
+    })?;
+
+    let fonts = taker.apt.show("console-setup-linux")?;
+    taker.take(&fonts, |at, files| {
+        // What the kernel's console draws with: it lets a test read a screenshot.
+        let packed = at.join("usr/share/consolefonts/Lat15-VGA16.psf.gz");
+        files::write(&at.join("vga16.psf"), process::output(command("gzip").arg("-dc").arg(packed))?)?;
+        files.push(("vga16.psf".into(), "fonts/vga16.psf"));
         Ok(())
     })?;
 

@@ -24,10 +24,8 @@ const PACKAGES: [(&str, &[&str]); 6] = [
 const QEMU: [&str; 2] = ["qemu-user", "qemu-system-misc"];
 const QEMU_MAJOR: u32 = 10;
 
-/// What the firmware is built for.
-const TARGETS: [&str; 2] = ["riscv64gc-unknown-none-elf", "riscv32imac-unknown-none-elf"];
-/// A compiler that brings its library's source, where rustup has no such targets.
-const COMPILER: [&str; 3] = ["rustc-web", "rust-web-src", "lld"];
+/// What builds the firmware: a compiler that brings its library's source.
+const COMPILER: [&str; 2] = ["rustc-web", "rust-web-src"];
 
 /// Runs the chore.
 pub fn main() -> Result {
@@ -67,22 +65,16 @@ fn qemu(installer: &mut Installer) -> Result {
     }
 }
 
-/// The targets come with rustup, or a second compiler builds their library from its source.
 fn compiler(installer: &mut Installer) -> Result {
-    let has_targets = || {
-        let list =
-            process::text(command("rustup").args(["target", "list", "--installed"])).unwrap_or_default();
-        TARGETS.iter().all(|target| list.lines().any(|line| line == *target))
-    };
-    if has_targets() || missing(&COMPILER)?.is_empty() {
+    if missing(&COMPILER)?.is_empty() {
         return Ok(());
     }
-    if installer.has_candidate(COMPILER[0]) {
-        println!("setup: compiler of the firmware: installing {}", COMPILER.join(" "));
-        return installer.install(&COMPILER, None);
+    if !installer.has_candidate(COMPILER[0]) {
+        println!("setup: this host's packages have no {}: the firmware cannot be rebuilt here", COMPILER[0]);
+        return Ok(());
     }
-    println!("setup: compiler of the firmware: rustup target add {}", TARGETS.join(" "));
-    process::run(command("rustup").args(["target", "add"]).args(TARGETS))
+    println!("setup: compiler of the firmware: installing {}", COMPILER.join(" "));
+    installer.install(&COMPILER, None)
 }
 
 /// Which of these packages are not installed.

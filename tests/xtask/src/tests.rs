@@ -1,7 +1,7 @@
 //! `cargo xtask test`: everything that must pass, from a clean checkout to the test runner's summary.
 
 use crate::process::{self, command};
-use crate::{Result, guests, setup};
+use crate::{Result, files, guests, setup};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
@@ -22,6 +22,7 @@ pub fn main(args: &[&str]) -> Result {
         let mut doc = cargo("doc");
         process::run(doc.args(["--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))
     })?;
+    section("firmware", firmware)?;
     section("build", || process::run(cargo("build").args(["--release", "--package", "hyperemu"])))?;
     let ready = |mut command: Command| {
         command.env("HYPEREMU_BIN", target().join("release/hyperemu")).env("HYPEREMU_GUESTS", &images);
@@ -38,6 +39,22 @@ pub fn main(args: &[&str]) -> Result {
     // Last, so that its summary ends the output.
     println!("== test");
     process::run(ready(cargo("nextest")).args(["run", "--workspace", "--no-fail-fast"]))
+}
+
+/// Rebuilds the embedded images where this host has the compiler that built them; only that gives the same bytes.
+fn firmware() -> Result {
+    let folder = workspace().join("firmware");
+    let built_with = files::read(&folder.join("images/TOOLCHAIN"))?;
+    let found = process::output(command("./build").arg("--toolchain").current_dir(&folder));
+    if found.is_ok_and(|found| found == built_with) {
+        return process::run(command("./check").current_dir(&folder));
+    }
+    println!(
+        "the embedded images were built with another compiler than this host's: only their hashes are checked"
+    );
+    process::run(
+        command("sha256sum").args(["--check", "--quiet", "SHA256SUMS"]).current_dir(folder.join("images")),
+    )
 }
 
 /// Runs one section under a heading, and says how long it took.

@@ -1,0 +1,64 @@
+//! The same run twice is the same run, to the last bit.
+
+use machine_tests::{Emulator, Outcome, guest};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+const WORK: &str = "dd if=/dev/urandom bs=4k count=4 2>/dev/null | sha256sum; mount -t ext4 /dev/vda /mnt; \
+                    for i in 1 2 3 4 5 6; do sha256sum /bin/busybox >/mnt/$i & done; wait; cat /mnt/*; date; \
+                    umount /mnt; poweroff";
+
+fn run(harts: u32) -> Outcome {
+    let emulator = Emulator::linux("full", harts, WORK);
+    let disk = emulator.path("disk");
+    std::fs::copy(guest("disk/ext4.img"), &disk).expect("the image can be copied");
+    emulator.args(["--drive", &format!("file={},format=raw", disk.display())]).run().ends_with(0)
+}
+
+/// Keeps both of the machine's usual cores busy while `body` runs.
+fn under_load<T>(body: impl FnOnce() -> T) -> T {
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while !done.load(Ordering::Relaxed) {
+                    std::hint::spin_loop();
+                }
+            });
+        }
+        let result = body();
+        done.store(true, Ordering::Relaxed);
+        result
+    })
+}
+
+fn same(harts: u32) {
+    let (alone, loaded) = (run(harts), under_load(|| run(harts)));
+    assert!(alone.text().contains("reboot: Power down"), "{alone}");
+    for name in ["instructions", "virtual_ns", "state_hash"] {
+        assert_eq!(alone.stat(name), loaded.stat(name), "{name} with {harts} harts");
+    }
+    if alone.serial != loaded.serial {
+        panic!("the serial logs differ with {harts} harts: first\n{}\nthen\n{}", alone.text(), loaded.text());
+    }
+}
+
+#[test]
+fn one_hart_runs_the_same_twice() {
+    same(1);
+}
+
+#[test]
+fn four_harts_run_the_same_twice() {
+    same(4);
+}
+
+#[test]
+fn seed_changes_what_the_guest_calls_random() {
+    let bytes = |seed: &str| {
+        let look = "dd if=/dev/hwrng bs=32 count=1 2>/dev/null | sha256sum; poweroff";
+        let text = Emulator::linux("full", 1, look).args(["--seed", seed]).run().ends_with(0).text();
+        let line = text.lines().find(|line| line.trim_end().ends_with("  -"));
+        line.unwrap_or_else(|| panic!("no hash in\n{text}")).to_owned()
+    };
+    assert_ne!(bytes("1"), bytes("2"));
+}
