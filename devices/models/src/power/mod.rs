@@ -29,8 +29,7 @@ pub static PASSIVE: &[&str] = &[
     "regulator-fixed",
     "pwm-leds",
     "pwm-backlight",
-    // Memory.
-    "mmio-sram",
+    // Memory that other nodes map.
     "shared-dma-pool",
     "reserved-memory",
     // Descriptions for firmware.

@@ -1,6 +1,9 @@
 //! Flash and disks.
 
+pub mod cfi_flash;
+pub mod sram;
+
 use devices_core::Model;
 
 /// The models of this folder.
-pub static MODELS: &[Model] = &[];
+pub static MODELS: &[Model] = &[cfi_flash::MODEL, sram::SRAM, sram::ROM];
