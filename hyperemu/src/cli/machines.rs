@@ -1,0 +1,156 @@
+//! `hyperemu machines` and `hyperemu machine show`.
+
+use crate::cli::ShowArgs;
+use crate::error::UsageError;
+use crate::host::resources::HostResources;
+use crate::machine::Machine;
+use crate::machine::build::{self, Options};
+use crate::machine::UnimplementedPolicy;
+use devices_core::ControlSpec;
+use machine_configs::{Board, Chosen, Controller, Description, DeviceNode};
+use serde_json::{Value, json};
+
+/// Lists the boards.
+pub fn list(as_json: bool) -> Result<u8, UsageError> {
+    let boards = machine_configs::builtin_boards();
+    if as_json {
+        println!("{}", serde_json::to_string_pretty(&boards).unwrap_or_default());
+    } else {
+        let width = boards.iter().map(|board| board.name.len()).max().unwrap_or(0);
+        for board in boards {
+            println!("{:width$}  {}", board.name, board.summary);
+        }
+    }
+    Ok(0)
+}
+
+/// Shows one board.
+pub fn show(args: &ShowArgs) -> Result<u8, UsageError> {
+    let board = args.board.compile(&args.machine)?;
+    if args.dts {
+        print!("{}", board.dts());
+        return Ok(0);
+    }
+    if let Some(path) = &args.dtb {
+        let blob = board.dtb(&Chosen::default());
+        std::fs::write(path, blob).map_err(|error| format!("can not write {}: {error}", path.display()))?;
+        return Ok(0);
+    }
+    let mut resources = HostResources::default();
+    let options =
+        Options { seed: 0, policy: UnimplementedPolicy::Ignore, builtin_sbi: true, resources: &mut resources };
+    let machine = build::build(&board, options)?;
+    if args.json {
+        println!("{:#}", as_json(&board, &machine));
+    } else if args.controls {
+        print_controls(&machine);
+    } else {
+        print_tree(&board.description, &machine);
+    }
+    Ok(0)
+}
+
+fn value_of(machine: &Machine, spec: &ControlSpec) -> String {
+    machine.control(&spec.name).map_or_else(|_| "-".into(), |value| value.to_string())
+}
+
+fn as_json(board: &Board, machine: &Machine) -> Value {
+    let controls: Vec<Value> = machine
+        .controls()
+        .iter()
+        .map(|(device, spec)| {
+            json!({
+                "name": spec.name, "device": machine.bus.slots[*device].name, "unit": spec.unit,
+                "takes": spec.kind.to_string(), "settable": spec.settable,
+                "value": value_of(machine, spec), "help": spec.help,
+            })
+        })
+        .collect();
+    let models: Vec<Value> = machine
+        .bus
+        .slots
+        .iter()
+        .map(|slot| json!({ "name": slot.name, "path": slot.path, "model": slot.summary }))
+        .collect();
+    json!({ "board": board.description, "models": models, "controls": controls })
+}
+
+fn print_controls(machine: &Machine) {
+    let controls = machine.controls();
+    if controls.is_empty() {
+        println!("this board has no controls");
+    }
+    for (_, spec) in &controls {
+        let access = if spec.settable { "" } else { " (read only)" };
+        let value = value_of(machine, spec);
+        println!("{:28} {value} {}{access}\n{:28} {}; {}", spec.name, spec.unit, "", spec.help, spec.kind);
+    }
+}
+
+fn print_tree(board: &Description, machine: &Machine) {
+    println!("{}: {}", board.name, board.summary);
+    println!("{}", board.compatible.join(", "));
+    println!("\ncores");
+    for cpu in &board.cpus {
+        let mmu = cpu.mmu.as_deref().map_or(String::new(), |mmu| format!(", {mmu}"));
+        let base = cpu.isa_base.as_deref().unwrap_or("?");
+        println!("  {} {} MHz, {base}{mmu}", cpu.path, cpu.clock_hz / 1_000_000);
+        println!("    {}", cpu.isa_extensions.join(" "));
+    }
+    println!("\nmemory");
+    for region in &board.memory {
+        println!("  {:#010x}-{:#010x} {} KiB", region.base, region.base + region.size - 1, region.size / 1024);
+    }
+    println!("\ndevices");
+    for node in board.devices.iter().filter(|node| node.parent.is_none()) {
+        print_device(board, machine, node, 1);
+    }
+    if !machine.controls().is_empty() {
+        println!("\ncontrols (--set NAME=VALUE)");
+        print_controls(machine);
+    }
+}
+
+fn print_device(board: &Description, machine: &Machine, node: &DeviceNode, depth: usize) {
+    let indent = "  ".repeat(depth);
+    let slot = machine.bus.slots.iter().find(|slot| slot.path == node.path);
+    let compatible: Vec<&str> = node.compatible.iter().map(String::as_str).collect();
+    let chip = devices_models::i2c_chip_for(&compatible).map(|model| model.summary);
+    let chip = chip.or(devices_models::spi_chip_for(&compatible).map(|model| model.summary));
+    let known = compatible.iter().any(|name| build::is_known(name));
+    let model = match (slot.map(|slot| slot.summary).or(chip), known || compatible.is_empty()) {
+        (Some(summary), _) => summary,
+        (None, true) => "",
+        (None, false) => "no model",
+    };
+    let place: Vec<String> = node
+        .reg
+        .iter()
+        .map(|reg| match node.mapped {
+            true => format!("{:#010x}+{:#x}", reg.base, reg.size),
+            false => format!("@{:#x}", reg.base),
+        })
+        .collect();
+    let name = slot.map_or(node.display_name(), |slot| slot.name.as_str());
+    let compatible = compatible.first().copied().unwrap_or("");
+    println!("{indent}{name:16} {:24} {compatible:22} {model}", place.join(" "));
+    if !node.interrupts.is_empty() {
+        let lines: Vec<String> = node
+            .interrupts
+            .iter()
+            .map(|interrupt| {
+                let cells: Vec<String> = interrupt.cells.iter().map(u32::to_string).collect();
+                let to = match interrupt.controller {
+                    Controller::Cpu(core) => format!("cpu{core}"),
+                    Controller::Device(device) => board.devices[device].display_name().to_string(),
+                    Controller::None => "nothing".to_string(),
+                };
+                format!("{to} {}", cells.join(" "))
+            })
+            .collect();
+        println!("{indent}{:16} interrupts: {}", "", lines.join(", "));
+    }
+    for (_, child) in node.children.iter().filter_map(|&child| Some((child, board.devices.get(child)?))) {
+        print_device(board, machine, child, depth + 1);
+    }
+}

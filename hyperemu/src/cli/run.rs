@@ -1,0 +1,240 @@
+//! `hyperemu run`.
+
+use crate::cli::{RunArgs, Speed};
+use crate::error::UsageError;
+use crate::host::console::Console;
+use crate::host::expect::Expectations;
+use crate::host::net::{NetSpec, Network};
+use crate::host::record::Recording;
+use crate::host::resources::HostResources;
+use crate::host::runner::{Cue, Ending, Runner, Setup};
+use crate::host::{screenshot, stats};
+use crate::machine::boot::{self, BootFiles, Layout};
+use crate::machine::build::{self, Options};
+use crate::machine::Machine;
+use crate::{images, load};
+use cpu_core::Time;
+use devices_core::{Frame, Port, Rng};
+use machine_configs::{Board, Boot, Chosen};
+use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Runs a machine; gives the exit status.
+pub fn run(args: &RunArgs) -> Result<u8, UsageError> {
+    let Some(name) = &args.machine else {
+        return Err(UsageError::new("--machine is missing").help("`hyperemu machines` lists the boards"));
+    };
+    let board = args.board.compile(name)?;
+    for node in &board.description.unknown {
+        eprintln!("hyperemu: warning: {}: no model for {:?}; it is left unmapped", node.position, node.compatible);
+    }
+    let replay = args.replay.as_deref().map(Recording::load).transpose()?;
+    let seed = replay.as_ref().map_or(args.seed, |log| log.seed);
+    let machine = assemble(&board, args, seed)?;
+    let setup = setup(args, &machine, replay, seed)?;
+    let cpu_start = stats::host_cpu_ns();
+    let mut runner = Runner::new(machine, setup, None);
+    for message in runner.machine.log.take() {
+        eprintln!("hyperemu: {message}");
+    }
+    let ending = runner.run();
+    finish(args, &mut runner, &ending, stats::host_cpu_ns().saturating_sub(cpu_start))
+}
+
+/// Builds the machine and loads everything into it.
+pub fn assemble(board: &Board, args: &RunArgs, seed: u64) -> Result<Machine, UsageError> {
+    let description = &board.description;
+    let arch = build::arch(description);
+    let bare_firmware = args.firmware.as_deref() == Some("none");
+    let firmware = match args.firmware.as_deref() {
+        None | Some("none") => None,
+        Some(file) => Some(load::load(file, arch)?),
+    };
+    let bare = bare_firmware || description.boot != Boot::Sbi;
+    let mut resources = HostResources::new(&args.drive, args.share.clone(), args.net == NetSpec::User)?;
+    let options = Options {
+        seed,
+        policy: args.unimplemented,
+        builtin_sbi: firmware.is_none() && !bare,
+        resources: &mut resources,
+    };
+    let mut machine = build::build(board, options)?;
+    if let Some(unused) = resources.unused().first() {
+        return Err(UsageError::new(format!("there is no place for {unused}")));
+    }
+    let image = match args.image.as_ref().or(args.kernel.as_ref()) {
+        Some(file) => Some(load::load(file, arch)?),
+        None if firmware.is_some() => None,
+        None => embedded(board, arch)?,
+    };
+    let initrd = match &args.initrd {
+        Some(path) => Some((path.clone(), load::read_file(path)?)),
+        None => None,
+    };
+    let mut extra = Vec::new();
+    for text in &args.load {
+        let image = load::load(text, arch)?;
+        if matches!(image.format, load::Format::Raw) && image.entry.is_none() {
+            return Err(UsageError::new(format!("--load {text}: an address is missing")).help("write FILE@ADDRESS"));
+        }
+        extra.push(image);
+    }
+    let files = BootFiles { firmware, image, initrd, extra, bare };
+    let ram = description.ram().next();
+    let (ram_base, ram_size) = ram.map_or((0, 0), |region| (region.base, region.size));
+    let xlen = if arch == load::Arch::Riscv32 { 32 } else { 64 };
+    let offset = if bare_firmware { 0 } else if xlen == 32 { 0x40_0000 } else { 0x20_0000 };
+    let memory = machine.bus.services.memory.clone();
+    let layout = Layout {
+        memory: &memory,
+        ram: ram_base,
+        ram_size,
+        xlen,
+        default_address: ram_base + offset,
+        reset_pc: description.reset_vector,
+    };
+    let dtb = |initrd: Option<(u64, u64)>| {
+        let mut rng = Rng::new(seed, "/chosen");
+        let mut rng_seed = vec![0; 32];
+        rng.fill(&mut rng_seed);
+        let chosen = Chosen {
+            bootargs: args.append.clone(),
+            initrd: initrd.map(|(start, end)| start..end),
+            rng_seed,
+            kaslr_seed: None,
+            boot_cpu: None,
+        };
+        board.dtb(&chosen)
+    };
+    machine.plan = boot::plan(&layout, files, dtb)?;
+    boot::apply(&mut machine);
+    for (name, value) in &args.set {
+        machine.set_control(name, value).map_err(|error| {
+            UsageError::new(format!("--set {name}={value}: {error}"))
+                .help(format!("`hyperemu machine show {} --controls` lists them", description.name))
+        })?;
+    }
+    Ok(machine)
+}
+
+fn embedded(board: &Board, arch: load::Arch) -> Result<Option<load::Image>, UsageError> {
+    let Some(name) = &board.description.image else {
+        return Err(UsageError::new(format!("board {} has no embedded image", board.description.name))
+            .help("give an IMAGE, --kernel or --firmware"));
+    };
+    let bytes = images::embedded(name).ok_or_else(|| {
+        let message = format!("`hyperemu,image = \"{name}\"`: there is no such embedded image");
+        UsageError::new(message).help("give an IMAGE, --kernel or --firmware")
+    })?;
+    Ok(Some(load::parse(Path::new(&format!("<embedded>/{name}")), bytes, None, arch)?))
+}
+
+fn setup(args: &RunArgs, machine: &Machine, replay: Option<Recording>, seed: u64) -> Result<Setup, UsageError> {
+    let replay = match replay {
+        Some(log) if log.machine != machine.name => {
+            return Err(UsageError::new(format!("--replay: it was recorded on {}", log.machine)));
+        }
+        Some(log) => Some(VecDeque::from(log.inputs)),
+        None => None,
+    };
+    let console = Console::open(machine, &args.serial)?;
+    let watched = console.interactive || windowed(args, machine);
+    Ok(Setup {
+        console,
+        network: Network::default(),
+        expect: Expectations::new(args.expect.clone(), args.fail_on.clone()),
+        timeout: args.timeout,
+        host_timeout: args.host_timeout.map(|time| Duration::from_nanos(time.as_ns())),
+        real_time: args.speed.map_or(watched, |speed| speed == Speed::Real),
+        no_reboot: args.no_reboot,
+        cues: cues(args, machine)?,
+        record: args.record.is_some().then(|| Recording::new(&machine.name, seed)),
+        replay,
+    })
+}
+
+/// Whether the run has a window.
+pub fn windowed(args: &RunArgs, machine: &Machine) -> bool {
+    let display = ["DISPLAY", "WAYLAND_DISPLAY"].iter().any(|name| std::env::var_os(name).is_some());
+    args.window || (display && !args.headless && !machine.ports(Port::Display).is_empty())
+}
+
+/// `--play`: lines of `seconds,value`, comments with `#`.
+fn cues(args: &RunArgs, machine: &Machine) -> Result<VecDeque<Cue>, UsageError> {
+    let mut cues = Vec::new();
+    for (control, file) in &args.play {
+        let spec = machine.controls().into_iter().find(|(_, spec)| spec.name == *control);
+        let (_, spec) = spec.ok_or_else(|| UsageError::new(format!("--play: there is no control named {control}")))?;
+        let path = PathBuf::from(file);
+        let text = load::read_file(&path)?;
+        for (number, line) in String::from_utf8_lossy(&text).lines().enumerate() {
+            let line = line.trim();
+            if line.is_empty() || line.starts_with('#') || (number == 0 && line.starts_with("time")) {
+                continue;
+            }
+            let fail = |why: String| UsageError::new(format!("{file}:{}:1: {why}", number + 1));
+            let (time, value) = line.split_once(',').ok_or_else(|| fail("expected seconds,value".into()))?;
+            let at = crate::cli::values::time(&format!("{}s", time.trim())).map_err(fail)?;
+            spec.parse(value.trim()).map_err(|error| fail(error.to_string()))?;
+            cues.push(Cue { at, control: control.clone(), value: value.trim().to_string() });
+        }
+    }
+    cues.sort_by_key(|cue| cue.at);
+    Ok(cues.into())
+}
+
+/// Writes what was asked for at the end, says how it ended, and gives the exit status.
+fn finish(args: &RunArgs, runner: &mut Runner, ending: &Ending, cpu_ns: u64) -> Result<u8, UsageError> {
+    let now = runner.machine.now();
+    let (status, message) = status(ending, runner);
+    if let Some(path) = &args.screenshot {
+        let device = runner.machine.ports(Port::Display).first().copied();
+        let display = device.and_then(|device| runner.machine.bus.slots[device].device.display());
+        let display = display.ok_or_else(|| UsageError::new("--screenshot: this board has no screen"))?;
+        let mut frame = Frame::default();
+        display.copy(&mut frame);
+        screenshot::write_png(path, &frame)?;
+    }
+    if let Some(path) = &args.record
+        && let Some(record) = runner.take_record()
+    {
+        record.save(path)?;
+    }
+    if let Some(path) = &args.stats {
+        let text = format!("{:#}\n", stats::stats(&runner.machine, cpu_ns, status.into()));
+        std::fs::write(path, text).map_err(|error| format!("can not write {}: {error}", path.display()))?;
+    }
+    if let Some(message) = message {
+        eprintln!("hyperemu: {message}");
+        let command: Vec<String> = std::env::args().collect();
+        eprintln!("hyperemu: at virtual time {:.6} s, seed {}", now.as_secs_f64(), runner.machine.seed);
+        eprintln!("hyperemu: to repeat: {}", command.join(" "));
+        if std::env::var_os("GITHUB_ACTIONS").is_some() {
+            eprintln!("::error::hyperemu: {message}");
+        }
+    }
+    Ok(status)
+}
+
+/// The exit status, and what to say if it is a failure.
+fn status(ending: &Ending, runner: &Runner) -> (u8, Option<String>) {
+    let unmet = runner.missing().map(|regex| format!("the console did not show /{regex}/"));
+    let timeout = |time: Time| {
+        let unmet = unmet.clone().map_or(String::new(), |unmet| format!(": {unmet}"));
+        format!("timeout after {:.3} s of virtual time{unmet}", time.as_secs_f64())
+    };
+    match ending {
+        Ending::Met | Ending::Quit => (0, None),
+        Ending::PowerOff(0) | Ending::Reset => (if unmet.is_some() { 1 } else { 0 }, unmet),
+        Ending::PowerOff(code) => {
+            let code = u8::try_from(*code).unwrap_or(255).max(1);
+            (code, Some(format!("the guest switched off with status {code}")))
+        }
+        Ending::Forbidden(regex) => (1, Some(format!("the console showed /{regex}/"))),
+        Ending::Timeout => (124, Some(timeout(runner.machine.now()))),
+        Ending::HostTimeout => (124, Some(format!("timeout of the host; {}", timeout(runner.machine.now())))),
+        Ending::Lockup(core) => (4, Some(format!("core {core} locked up"))),
+        Ending::Unimplemented(what) => (4, Some(what.clone())),
+    }
+}

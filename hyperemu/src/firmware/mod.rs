@@ -1,0 +1,3 @@
+//! What the emulator answers in place of machine-mode firmware.
+
+pub mod sbi;

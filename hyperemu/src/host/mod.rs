@@ -1,0 +1,15 @@
+//! The outside world: everything that meets the machine at the ends of rounds.
+
+pub mod console;
+pub mod disk;
+pub mod expect;
+pub mod log;
+pub mod net;
+pub mod pace;
+pub mod record;
+pub mod resources;
+pub mod runner;
+pub mod screenshot;
+pub mod serial;
+pub mod stats;
+pub mod terminal;

@@ -1,0 +1,10 @@
+//! The images embedded in the program: every board starts with no arguments. Sources are in `firmware/`.
+
+/// The embedded images by the name that a board gives in `hyperemu,image`.
+static IMAGES: &[(&str, &[u8])] = &[
+];
+
+/// The image with this name.
+pub fn embedded(name: &str) -> Option<&'static [u8]> {
+    IMAGES.iter().find(|image| image.0 == name).map(|image| image.1)
+}

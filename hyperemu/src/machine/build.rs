@@ -1,0 +1,210 @@
+//! From a board's description to a machine.
+
+use crate::firmware::sbi::Sbi;
+use crate::host::log::Log;
+use crate::load::Arch;
+use crate::machine::boot::{BootPlan, Start};
+use crate::machine::bus::{Slot, SystemBus};
+use crate::machine::node::DtNode;
+use crate::machine::scheduler::Schedule;
+use crate::machine::{Cpu, Machine, UnimplementedPolicy};
+use cpu_core::{GuestMemory, MemoryError, MemoryKind, RegionSpec, Time};
+use cpu_riscv::{Hart, HartConfig, Mmu};
+use devices_core::ctx::CHILD;
+use devices_core::{BuildArgs, DeviceId, Model, Node, Resources, Target, pin};
+use machine_configs::{Board, Boot, Controller, Cpu as CpuNode, Description, DeviceIndex, DeviceNode};
+use std::collections::BTreeMap;
+use thiserror::Error;
+
+/// A board can not be built.
+#[derive(Debug, Error)]
+pub enum BuildError {
+    /// A mistake in the board, at a place in its source.
+    #[error(transparent)]
+    Board(#[from] machine_configs::Error),
+    /// Memory can not be made.
+    #[error(transparent)]
+    Memory(#[from] MemoryError),
+}
+
+/// What the user decides about a machine, apart from its board.
+pub struct Options<'a> {
+    /// What all randomness comes from.
+    pub seed: u64,
+    /// What to do about what is not modelled.
+    pub policy: UnimplementedPolicy,
+    /// Whether the emulator answers SBI calls.
+    pub builtin_sbi: bool,
+    /// What the host lends.
+    pub resources: &'a mut dyn Resources,
+}
+
+/// The instruction set of a board's cores.
+pub fn arch(description: &Description) -> Arch {
+    let base = description.cpus.first().and_then(|cpu| cpu.isa_base.as_deref()).unwrap_or_default();
+    if base.starts_with("rv32") { Arch::Riscv32 } else { Arch::Riscv64 }
+}
+
+/// Whether the board has something to tell the user about a `compatible`: a model, or that it needs none.
+pub fn is_known(compatible: &str) -> bool {
+    let name = [compatible];
+    devices_models::model_for(&name).is_some()
+        || devices_models::i2c_chip_for(&name).is_some()
+        || devices_models::spi_chip_for(&name).is_some()
+        || devices_models::power::PASSIVE.contains(&compatible)
+}
+
+fn model_of(node: &DeviceNode) -> Option<&'static Model> {
+    let compatible: Vec<&str> = node.compatible.iter().map(String::as_str).collect();
+    devices_models::model_for(&compatible)
+}
+
+/// Builds the machine, reset, with nothing loaded.
+pub fn build(board: &Board, options: Options) -> Result<Machine, BuildError> {
+    let description = &board.description;
+    let memory = GuestMemory::new(regions(description)?)?;
+    let mut bus = SystemBus::new(memory.clone(), description.timebase_hz);
+    let mut ids: BTreeMap<DeviceIndex, DeviceId> = BTreeMap::new();
+    for (index, node) in description.devices.iter().enumerate() {
+        let Some(model) = model_of(node).filter(|_| node.parent.is_none()) else { continue };
+        let dt = DtNode::new(description, index);
+        let name = unique_name(&bus, &dt);
+        let mut args =
+            BuildArgs { node: &dt, name: &name, seed: options.seed, memory: &memory, resources: options.resources };
+        let device = (model.build)(&mut args).map_err(|error| {
+            node.props.error(error.property.as_deref().unwrap_or_default(), error.message)
+        })?;
+        let id = bus.add(Slot { name, path: node.path.clone(), summary: model.summary, device });
+        ids.insert(index, id);
+        for (region, reg) in node.reg.iter().enumerate().filter(|_| node.mapped) {
+            if !model.ram.contains(&region) {
+                bus.map(reg.base, reg.size, id, region);
+            }
+        }
+    }
+    wire(description, &mut bus, &ids);
+    let cores = description
+        .cpus
+        .iter()
+        .map(|cpu| hart(cpu, &memory, description, options.builtin_sbi))
+        .collect::<Result<Vec<_>, _>>()?;
+    let console = description.stdout.and_then(|index| ids.get(&index)).copied();
+    let sbi = options.builtin_sbi.then(|| Sbi::new(cores.len(), console));
+    let schedule = Schedule::new(cores.len());
+    let mut machine = Machine {
+        name: description.name.clone(),
+        cores,
+        bus,
+        schedule,
+        plan: BootPlan { segments: Vec::new(), start: Start::Machine { pc: 0, dtb: 0, dynamic_info: 0 } },
+        sbi,
+        policy: options.policy,
+        log: Log::default(),
+        seed: options.seed,
+        resets: 0,
+        wake_others: false,
+        unimplemented_error: None,
+    };
+    machine.bus.reset(Time::ZERO);
+    Ok(machine)
+}
+
+/// RAM and ROM of the board and of its devices.
+fn regions(description: &Description) -> Result<Vec<RegionSpec>, machine_configs::Error> {
+    let mut specs = Vec::new();
+    for region in &description.memory {
+        let kind = match region.kind {
+            machine_configs::MemoryKind::Rom => MemoryKind::Rom,
+            _ => MemoryKind::Ram,
+        };
+        specs.push(RegionSpec { name: region.path.clone(), base: region.base, size: region.size, kind });
+    }
+    for node in description.devices.iter().filter(|node| node.parent.is_none()) {
+        let Some(model) = model_of(node) else { continue };
+        for (list, kind) in [(model.rom, MemoryKind::Rom), (model.ram, MemoryKind::Ram)] {
+            for &region in list {
+                let reg = node.reg.get(region).ok_or_else(|| {
+                    node.props.error("reg", format!("entry {region} is missing: {} needs it", model.summary))
+                })?;
+                let name = format!("{} {region}", node.path);
+                specs.push(RegionSpec { name, base: reg.base, size: reg.size, kind });
+            }
+        }
+    }
+    Ok(specs)
+}
+
+fn unique_name(bus: &SystemBus, node: &DtNode) -> String {
+    let name = node.name();
+    let taken = |name: &str| bus.slots.iter().any(|slot| slot.name == name);
+    if !taken(name) {
+        return name.to_string();
+    }
+    (1..).map(|n| format!("{name}{n}")).find(|name| !taken(name)).unwrap_or_default()
+}
+
+/// The device that `index` is or is part of, and the first line number of its own.
+fn owner(description: &Description, ids: &BTreeMap<DeviceIndex, DeviceId>, index: DeviceIndex) -> Option<(DeviceId, u32)> {
+    if let Some(&id) = ids.get(&index) {
+        return Some((id, 0));
+    }
+    let parent = description.devices.get(index)?.parent?;
+    let position = description.devices[parent].children.iter().position(|&child| child == index)?;
+    Some((*ids.get(&parent)?, CHILD * (position as u32 + 1)))
+}
+
+fn wire(description: &Description, bus: &mut SystemBus, ids: &BTreeMap<DeviceIndex, DeviceId>) {
+    for (index, node) in description.devices.iter().enumerate() {
+        let Some((from, base)) = owner(description, ids, index) else { continue };
+        for (output, interrupt) in node.interrupts.iter().enumerate() {
+            let (target, input) = match interrupt.controller {
+                Controller::None => continue,
+                Controller::Cpu(core) => (Target::Core(core), interrupt.cells.first().copied()),
+                Controller::Device(controller) => {
+                    let Some(&id) = ids.get(&controller) else { continue };
+                    (Target::Device(id), bus.slots[id].device.interrupt_input(&interrupt.cells))
+                }
+            };
+            if let Some(input) = input {
+                bus.services.wires.connect(from, base + output as u32, target, input);
+            }
+        }
+        // What hangs on GPIO pins: keys drive a pin, LEDs follow one.
+        let parent = node.parent.map(|parent| &description.devices[parent]);
+        let is_part_of = |name: &str| parent.is_some_and(|parent| parent.compatible.iter().any(|c| c == name));
+        for reference in node.references("gpios") {
+            let (Some(gpio), Some(&line)) = (reference.target.and_then(|t| ids.get(&t)), reference.cells.first()) else {
+                continue;
+            };
+            let part = pin(base / CHILD - u32::from(base > 0));
+            if is_part_of("gpio-keys") {
+                bus.services.wires.connect(from, part, Target::Device(*gpio), pin(line));
+            } else if is_part_of("gpio-leds") {
+                bus.services.wires.connect(*gpio, pin(line), Target::Device(from), part);
+            }
+        }
+    }
+}
+
+fn hart(cpu: &CpuNode, memory: &GuestMemory, description: &Description, builtin_sbi: bool) -> Result<Cpu, BuildError> {
+    if !cpu.compatible.iter().any(|name| name == "riscv") {
+        let message = format!("there is no core for {:?}; \"riscv\" is there", cpu.compatible);
+        return Err(cpu.props.error("compatible", message).into());
+    }
+    let base = cpu.isa_base.as_deref().unwrap_or("rv64i");
+    let extensions: Vec<&str> = cpu.isa_extensions.iter().map(String::as_str).collect();
+    let mmu = match &cpu.mmu {
+        None => Mmu::None,
+        Some(name) => Mmu::from_devicetree(name)
+            .ok_or_else(|| cpu.props.error("mmu-type", format!("there is no translation mode {name:?}")))?,
+    };
+    let config = HartConfig::new(cpu.reg, base, extensions, mmu)
+        .map_err(|error| cpu.props.error("riscv,isa-extensions", error.to_string()))?;
+    let config = HartConfig {
+        period: Time(Time::PER_SECOND / cpu.clock_hz.clamp(1, Time::PER_SECOND)),
+        reset_pc: description.reset_vector.unwrap_or(0),
+        firmware_calls: builtin_sbi && description.boot == Boot::Sbi,
+        ..config
+    };
+    Ok(Cpu::RiscV(Box::new(Hart::new(config, memory.clone()))))
+}

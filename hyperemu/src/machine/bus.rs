@@ -1,0 +1,212 @@
+//! The bus: which device answers where, and how signals get from one to another.
+
+use cpu_core::{Access, Bus, BusFault, Counter, GuestMemory, Time, Width};
+use devices_core::services::Services;
+use devices_core::wires::Signal;
+use devices_core::{At, Ctx, Device, DeviceId, HostInput, Target};
+
+/// A device in its place.
+pub struct Slot {
+    /// Unique in the machine.
+    pub name: String,
+    /// Path of its devicetree node.
+    pub path: String,
+    /// What kind of model it is, in a line.
+    pub summary: &'static str,
+    /// The model.
+    pub device: Box<dyn Device>,
+}
+
+#[derive(Copy, Clone)]
+struct Mapping {
+    base: u64,
+    size: u64,
+    device: DeviceId,
+    region: usize,
+}
+
+/// An access that no device answered.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub struct Unmapped {
+    /// Physical address.
+    pub paddr: u64,
+    /// Written, or read.
+    pub write: bool,
+    /// By whom, when, from where.
+    pub who: (usize, Time, u64),
+}
+
+/// All devices of a machine, with the lines between them.
+pub struct SystemBus {
+    /// The devices, by [`DeviceId`].
+    pub slots: Vec<Slot>,
+    /// What they share.
+    pub services: Services,
+    map: Vec<Mapping>,
+    core_signals: Vec<(usize, u32, bool)>,
+    /// The latest access by a core, for messages.
+    pub last_access: Option<Access>,
+    /// Accesses nobody answered, since the machine last looked; the first few only.
+    pub unmapped: Vec<Unmapped>,
+    /// How many accesses nobody answered.
+    pub unmapped_count: u64,
+}
+
+/// A signal that keeps toggling inside one access is a wiring loop.
+const SIGNAL_LIMIT: usize = 100_000;
+
+impl SystemBus {
+    /// An empty bus.
+    pub fn new(memory: GuestMemory, counter_hz: u64) -> SystemBus {
+        SystemBus {
+            slots: Vec::new(),
+            services: Services::new(memory, counter_hz),
+            map: Vec::new(),
+            core_signals: Vec::new(),
+            last_access: None,
+            unmapped: Vec::new(),
+            unmapped_count: 0,
+        }
+    }
+
+    /// Adds a device.
+    pub fn add(&mut self, slot: Slot) -> DeviceId {
+        self.slots.push(slot);
+        self.slots.len() - 1
+    }
+
+    /// Lets a device answer at `base..base+size` with its region `region`.
+    pub fn map(&mut self, base: u64, size: u64, device: DeviceId, region: usize) {
+        let at = self.map.partition_point(|mapping| mapping.base < base);
+        self.map.insert(at, Mapping { base, size, device, region });
+    }
+
+    /// Calls a device at `now`, then delivers the signals that came of it.
+    pub fn call<R>(&mut self, id: DeviceId, now: Time, f: impl FnOnce(&mut dyn Device, &mut Ctx) -> R) -> R {
+        let result = f(self.slots[id].device.as_mut(), &mut Ctx::new(id, now, &mut self.services));
+        self.deliver(now);
+        result
+    }
+
+    /// Delivers signals between devices; those for cores wait for [`SystemBus::take_core_signals`].
+    fn deliver(&mut self, now: Time) {
+        for _ in 0..SIGNAL_LIMIT {
+            match self.services.wires.take() {
+                None => return,
+                Some(Signal { to: Target::Core(core), input, level }) => {
+                    self.core_signals.push((core, input, level));
+                }
+                Some(Signal { to: Target::Device(id), input, level }) => {
+                    if let Some(slot) = self.slots.get_mut(id) {
+                        slot.device.line(&mut Ctx::new(id, now, &mut self.services), input, level);
+                    }
+                }
+            }
+        }
+        // The rest is dropped: the lines of a loop have no right level.
+        while self.services.wires.take().is_some() {}
+        self.services.complaints.push((0, "a loop of signals between devices does not settle".into()));
+    }
+
+    /// Runs the events that are due at `now`.
+    pub fn run_events(&mut self, now: Time) {
+        while let Some((_, id, token)) = self.services.events.pop(now) {
+            self.call(id, now, |device, ctx| device.event(ctx, token));
+        }
+    }
+
+    /// Hands something from outside to a device.
+    pub fn host_input(&mut self, id: DeviceId, now: Time, input: &HostInput) {
+        if id < self.slots.len() {
+            self.call(id, now, |device, ctx| device.host_input(ctx, input));
+        }
+    }
+
+    /// Resets all devices: their events go, their lines fall, then each says anew what it wants.
+    pub fn reset(&mut self, now: Time) {
+        for id in 0..self.slots.len() {
+            self.services.events.cancel_all(id);
+        }
+        for id in 0..self.slots.len() {
+            self.call(id, now, |device, ctx| device.reset(ctx));
+        }
+    }
+
+    /// The interrupt inputs of cores that changed since the last call, oldest first.
+    pub fn take_core_signals(&mut self) -> Vec<(usize, u32, bool)> {
+        std::mem::take(&mut self.core_signals)
+    }
+
+    /// The device at `paddr`, and the offset into its region.
+    pub fn find(&self, paddr: u64) -> Option<(DeviceId, At)> {
+        let after = self.map.partition_point(|mapping| mapping.base <= paddr);
+        let mapping = self.map.get(after.checked_sub(1)?)?;
+        let offset = paddr - mapping.base;
+        (offset < mapping.size).then_some((mapping.device, At { region: mapping.region, offset }))
+    }
+
+    /// Address ranges with their devices, by address: (base, size, device, region).
+    pub fn mappings(&self) -> impl Iterator<Item = (u64, u64, DeviceId, usize)> + '_ {
+        self.map.iter().map(|m| (m.base, m.size, m.device, m.region))
+    }
+
+    fn fault(&mut self, who: &Access, paddr: u64, write: bool) -> BusFault {
+        self.unmapped_count += 1;
+        if self.unmapped.len() < 16 {
+            self.unmapped.push(Unmapped { paddr, write, who: (who.core, who.now, who.pc) });
+            self.services.attention = true;
+        }
+        BusFault { paddr }
+    }
+}
+
+impl Bus for SystemBus {
+    fn read(&mut self, who: &Access, paddr: u64, width: Width) -> Result<u64, BusFault> {
+        self.last_access = Some(*who);
+        let aligned = paddr % width.bytes() == 0;
+        let Some((id, at)) = self.find(paddr).filter(|_| aligned) else {
+            return Err(self.fault(who, paddr, false));
+        };
+        let widths = self.slots[id].device.widths(at.region);
+        if width < widths.min {
+            let whole = At { offset: at.offset & !(widths.min.bytes() - 1), ..at };
+            let value = self.call(id, who.now, |device, ctx| device.read(ctx, whole, widths.min));
+            return Ok(value >> ((at.offset - whole.offset) * 8) & width.mask());
+        }
+        let part = width.min(widths.max);
+        let mut value = 0;
+        for offset in (0..width.bytes()).step_by(part.bytes() as usize) {
+            let at = At { offset: at.offset + offset, ..at };
+            let bits = self.call(id, who.now, |device, ctx| device.read(ctx, at, part)) & part.mask();
+            value |= bits << (offset * 8);
+        }
+        Ok(value)
+    }
+
+    fn write(&mut self, who: &Access, paddr: u64, width: Width, value: u64) -> Result<(), BusFault> {
+        self.last_access = Some(*who);
+        let aligned = paddr % width.bytes() == 0;
+        let Some((id, at)) = self.find(paddr).filter(|_| aligned) else {
+            return Err(self.fault(who, paddr, true));
+        };
+        let widths = self.slots[id].device.widths(at.region);
+        if width < widths.min {
+            return Err(self.fault(who, paddr, true));
+        }
+        let part = width.min(widths.max);
+        for offset in (0..width.bytes()).step_by(part.bytes() as usize) {
+            let at = At { offset: at.offset + offset, ..at };
+            let bits = value >> (offset * 8) & part.mask();
+            self.call(id, who.now, |device, ctx| device.write(ctx, at, part, bits));
+        }
+        Ok(())
+    }
+
+    fn attention(&self) -> bool {
+        self.services.attention
+    }
+
+    fn counter(&self) -> Counter {
+        self.services.counter
+    }
+}
