@@ -17,18 +17,20 @@ const LIMIT: Duration = Duration::from_secs(240);
 pub struct Emulator {
     args: Vec<OsString>,
     folder: TempDir,
+    display: Option<String>,
 }
 
 impl Emulator {
     /// The program with these arguments and no others.
     pub fn plain<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
-        Self { args: Vec::new(), folder }.args(args)
+        Self { args: Vec::new(), folder, display: None }.args(args)
     }
 
-    /// A machine without a window, its first serial port on our pipes, with statistics.
+    /// A machine without a window (but see [`Emulator::window`]), its first serial port on our pipes, with
+    /// statistics.
     pub fn new(machine: &str) -> Self {
-        let emulator = Self::plain(["--machine", machine, "--headless", "--serial", "stdio"]);
+        let emulator = Self::plain(["--machine", machine, "--serial", "stdio"]);
         let stats = emulator.path("stats.json");
         emulator.arg("--stats").arg(stats)
     }
@@ -64,6 +66,12 @@ impl Emulator {
         self
     }
 
+    /// Shows the machine in a window on this display.
+    pub fn window(mut self, display: &super::Display) -> Self {
+        self.display = Some(display.name().to_owned());
+        self
+    }
+
     /// A path in a folder that lasts as long as the run.
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
@@ -79,6 +87,9 @@ impl Emulator {
         let program = program();
         let mut command = Command::new(&program);
         command.args(&self.args).env("CI", "true").env_remove("DISPLAY").env_remove("WAYLAND_DISPLAY");
+        if let Some(display) = &self.display {
+            command.env("DISPLAY", display);
+        }
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap_or_else(|e| panic!("cannot run {}: {e}", program.display()));
         let input = child.stdin.take();

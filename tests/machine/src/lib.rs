@@ -3,10 +3,12 @@
 //! The tests need the guest images of `cargo xtask guests` and a release build of the program
 //! (`cargo build --release -p hyperemu`, or `HYPEREMU_BIN`); `cargo xtask test` makes both.
 
+mod display;
 mod emulator;
 mod screen;
 mod server;
 
+pub use display::Display;
 pub use emulator::{Emulator, Outcome, Session};
 pub use screen::Screen;
 pub use server::serve;

@@ -24,7 +24,8 @@ const MODULES: [&str; 11] = [
 ];
 
 /// The files of ours that go into every image, with their permissions.
-const FILES: [(&str, u32, &str); 4] = [
+const FILES: [(&str, u32, &str); 5] = [
+    ("bin/show-events", 0o755, include_str!("../../guests/show-events")),
     ("etc/inittab", 0o644, include_str!("../../guests/inittab")),
     ("init", 0o755, include_str!("../../guests/init")),
     ("etc/udhcpc/default.script", 0o755, include_str!("../../guests/udhcpc.script")),
