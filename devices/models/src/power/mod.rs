@@ -1,11 +1,12 @@
 //! Power, reset and clock control.
 
+pub mod fe310_prci;
 pub mod syscon;
 
 use devices_core::Model;
 
 /// The models of this folder.
-pub static MODELS: &[Model] = &[syscon::MODEL];
+pub static MODELS: &[Model] = &[fe310_prci::MODEL, syscon::MODEL];
 
 /// Compatibles of nodes that describe and do not act: the machine maps nothing for them and warns of nothing.
 pub static PASSIVE: &[&str] = &[
