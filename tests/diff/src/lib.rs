@@ -2,5 +2,8 @@
 
 pub mod elf;
 pub mod objdump;
+pub mod peer;
 pub mod rng;
+pub mod stream;
 pub mod tool;
+pub mod user;

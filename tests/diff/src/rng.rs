@@ -33,13 +33,13 @@ impl Rng {
         list[self.below(list.len() as u64) as usize]
     }
 
-    /// The seed of a test run: the environment variable, else `default`. Printed, so that a failure can be repeated.
-    pub fn seed_from_env(variable: &str, default: u64) -> u64 {
-        let seed = match std::env::var(variable) {
+    /// A number from the environment, else `default`; printed, so that a failure can be repeated.
+    pub fn from_env(variable: &str, default: u64) -> u64 {
+        let value = match std::env::var(variable) {
             Ok(text) => text.parse().unwrap_or_else(|_| panic!("{variable}={text} is not a number")),
             Err(_) => default,
         };
-        println!("{variable}={seed}");
-        seed
+        println!("{variable}={value}");
+        value
     }
 }
