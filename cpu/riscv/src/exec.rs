@@ -156,7 +156,7 @@ fn run<const XLEN: u32>(
                 continue;
             };
             let Some(block) = blocks.get(index) else { break };
-            let mut n = block.ops.len().min((limit - state.executed.get()).min(MAX_OPS as u64) as usize);
+            let mut n = (block.ops.len() as u64).min(limit - state.executed.get()) as usize;
             if !breakpoints.is_empty() {
                 if std::mem::take(step_over) {
                     n = 1;
@@ -182,33 +182,32 @@ fn run_block<const XLEN: u32>(state: &State<XLEN>, block: &Block<Op<XLEN>>, n: u
     let mut pc = state.pc.get();
     state.block_end.set(State::<XLEN>::mask_address(pc.wrapping_add(block.bytes as u64)));
     state.leave.set(false);
+    let ops = block.ops.get(..n).unwrap_or(&block.ops);
     let mut done = 0;
-    for op in block.ops.iter().take(n) {
+    for op in ops {
         state.pc.set(pc);
         state.index.set(done);
         done += 1;
-        match (op.run)(state, &op.operands) {
-            Ok(Next::Fall) => {
-                pc = pc.wrapping_add(op.len as u64);
-                if state.leave.get() {
-                    break;
-                }
-            }
-            Ok(Next::Jump) => {
-                pc = state.target.get();
+        let flow = (op.run)(state, &op.operands);
+        if let Ok(Next::Fall) = flow {
+            pc = pc.wrapping_add(op.len as u64);
+            if state.leave.get() {
                 break;
             }
-            Ok(Next::Leave) => {
+            continue;
+        }
+        match flow {
+            Ok(Next::Jump) => pc = state.target.get(),
+            Ok(_) => {
                 pc = pc.wrapping_add(op.len as u64);
                 state.recheck.set(true);
-                break;
             }
             Err(_) => {
                 state.take_exception();
                 pc = state.pc.get();
-                break;
             }
         }
+        break;
     }
     state.pc.set(State::<XLEN>::mask_address(pc));
     state.index.set(0);
@@ -240,8 +239,7 @@ fn before_breakpoint<const XLEN: u32>(
 /// The block at `pc`; `None` if its fetch trapped, which counts as an instruction.
 #[inline(always)]
 fn find<const XLEN: u32>(state: &State<XLEN>, blocks: &mut BlockCache<Op<XLEN>>, pc: u64) -> Option<u32> {
-    // The mode is part of what finds the block: contexts are 12 bits, the mode stands above them.
-    let context = state.fetch_context.get() | (state.mode() as u64) << 52;
+    let context = state.block_context.get();
     match blocks.by_vaddr(pc, context, state.tlb.flushes()) {
         Some(index) => Some(index),
         None => find_slow(state, blocks, pc, context),
@@ -333,8 +331,8 @@ fn fetch<const XLEN: u32>(
             index
         }
     };
-    if whole_page && context >> 52 == state.mode() as u64 {
-        // Flushes that the fetch itself caused void `context`: then the next lookup misses, no more.
+    if whole_page {
+        // A flush that the fetch itself caused voids `context`: then the next lookup misses, no more.
         blocks.remember(pc, context, index);
     }
     Ok(index)

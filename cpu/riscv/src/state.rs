@@ -45,6 +45,8 @@ pub struct State<const XLEN: u32> {
     pub(crate) data_context: Cell<u64>,
     pub(crate) fetch_context: Cell<u64>,
     pub(crate) contexts_at: Cell<u64>,
+    /// What finds decoded code, with its virtual address: the fetch context, and the mode above its 12 bits.
+    pub(crate) block_context: Cell<u64>,
 
     /// Leave the block after this instruction.
     pub(crate) leave: Cell<bool>,
@@ -85,6 +87,7 @@ impl<const XLEN: u32> State<XLEN> {
             data_context: Cell::new(0),
             fetch_context: Cell::new(0),
             contexts_at: Cell::new(0),
+            block_context: Cell::new(0),
             leave: Cell::new(false),
             recheck: Cell::new(true),
             exit: Cell::new(None),
@@ -137,8 +140,15 @@ impl<const XLEN: u32> State<XLEN> {
     pub(crate) fn set_fs(&self, value: u8) {
         self.sys.fs.set(value & 3);
         self.fs_dirty.set(false);
+        self.update_block_context();
     }
 
+    pub(crate) fn update_block_context(&self) {
+        self.block_context.set(self.fetch_context.get() | (self.mode() as u64) << 52);
+    }
+
+    /// From instructions only, which exist where FS is not off.
+    #[inline(always)]
     pub(crate) fn dirty_fs(&self) {
         self.fs_dirty.set(true);
     }

@@ -136,6 +136,13 @@ impl<const XLEN: u32> State<XLEN> {
         self.update_contexts();
     }
 
+    /// After a write of `fcsr` or a part: by an instruction, so FS is on; or by a debugger, which leaves it off.
+    fn fs_written(&self) {
+        if self.fs() != 0 {
+            self.dirty_fs();
+        }
+    }
+
     fn misa(&self) -> u64 {
         let letters = [
             ('a', Features::A),
@@ -420,16 +427,16 @@ impl<const XLEN: u32> State<XLEN> {
         match csr {
             n::FFLAGS if self.has(Features::F) => {
                 self.fflags.set(value as u8 & 31);
-                self.dirty_fs();
+                self.fs_written();
             }
             n::FRM if self.has(Features::F) => {
                 self.frm.set(value as u8 & 7);
-                self.dirty_fs();
+                self.fs_written();
             }
             n::FCSR if self.has(Features::F) => {
                 self.fflags.set(value as u8 & 31);
                 self.frm.set((value >> 5) as u8 & 7);
-                self.dirty_fs();
+                self.fs_written();
             }
 
             n::SSTATUS if s => {

@@ -74,6 +74,7 @@ impl<const XLEN: u32> State<XLEN> {
         self.contexts_at.set(self.tlb.flushes());
         self.fetch_context.set(fetch);
         self.data_context.set(data);
+        self.update_block_context();
         if self.contexts_at.get() != self.tlb.flushes() {
             // The numbers ran out between the two.
             self.update_contexts();
