@@ -1,7 +1,7 @@
 //! Build-time generator: instruction tables to decoder, disassembler, encoder and random generator.
 //!
-//! A build script calls [`build_script`]; the crate includes the two files it writes to `OUT_DIR`. An ISA is described by
-//! `*.insn` files, one readable line per instruction:
+//! A build script calls [`build_script`]; the crate includes the two files it writes to `OUT_DIR`. An ISA
+//! is described by `*.insn` files, one readable line per instruction:
 //!
 //! ```text
 //! operand rd rs1 : u8 x                     # members of `Operands`; `x` is the formatter of `{rd}`
@@ -23,17 +23,19 @@
 //!
 //! - **name**: unique; `name=mnemonic` where the assembler uses another word.
 //! - **features**: names with `and`, `or`, `not` and parentheses.
-//! - **encoding**: fixed bits (`0`, `1`, `-` for ignored), whole fields, or slices `field[12|10:5]`. Together 16 or 32 bits.
-//! - **call**: operands in the order of the semantic function's parameters; `=> function` before them where it is not named
-//!   like the instruction; a number is passed as it is.
-//! - **assembly**: text with `{operand}` or `{operand:formatter}`; formatters are functions `fn(&mut String, i64, &Context)`. A
-//!   leading `+` glues the text up to the first space to the mnemonic.
-//! - **notes**: `;`-separated. `if` constraints (`and` of `or`s of comparisons on the unsigned encoded field, or features);
-//!   `over NAME`: this line is a special case and wins where both match; anything else is a flag.
+//! - **encoding**: fixed bits (`0`, `1`, `-` for ignored), whole fields, or slices `field[12|10:5]`.
+//!   Together 16 or 32 bits.
+//! - **call**: operands in the order of the semantic function's parameters; `=> function` before them where
+//!   it is not named like the instruction; a number is passed as it is.
+//! - **assembly**: text with `{operand}` or `{operand:formatter}`; formatters are functions
+//!   `fn(&mut String, i64, &Context)`. A leading `+` glues the text up to the first space to the mnemonic.
+//! - **notes**: `;`-separated. `if` constraints (`and` of `or`s of comparisons on the unsigned encoded
+//!   field, or features); `over NAME`: this line is a special case and wins where both match; anything else
+//!   is a flag.
 //!
-//! Rejected with file and line: overlapping encodings under features that can hold together, unknown names, names that collide,
-//! bits missing from or repeated in a field, wrong widths, operands that nothing sets, a semantic function called with different
-//! numbers of arguments, words that `length` would cut wrongly.
+//! Rejected with file and line: overlapping encodings under features that can hold together, unknown names,
+//! names that collide, bits missing from or repeated in a field, wrong widths, operands that nothing sets,
+//! a semantic function called with different numbers of arguments, words that `length` would cut wrongly.
 
 mod check;
 mod emit;
@@ -86,7 +88,8 @@ pub fn generate(table: &Table, config: &Config) -> Generated {
     emit::emit(table, config)
 }
 
-/// For `build.rs`: writes `isa.rs` and `dispatch.rs` to `OUT_DIR`, or prints every mistake and fails the build.
+/// For `build.rs`: writes `isa.rs` and `dispatch.rs` to `OUT_DIR`, or prints every mistake and fails the
+/// build.
 pub fn build_script(config: &Config) {
     if let Err(messages) = run(config) {
         for message in &messages {

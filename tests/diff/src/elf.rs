@@ -1,7 +1,7 @@
 //! Small RISC-V ELF files, written byte by byte.
 
-/// A relocatable object with one code section and the attribute that names the extensions (`rv64i2p1_m2p0_...`), by which
-/// disassemblers choose what they decode.
+/// A relocatable object with one code section and the attribute that names the extensions
+/// (`rv64i2p1_m2p0_...`), by which disassemblers choose what they decode.
 pub fn object(xlen: u32, arch: &str, code: &[u8]) -> Vec<u8> {
     let attributes = {
         let mut file = vec![5];

@@ -45,8 +45,8 @@ impl Objdump {
         self.llvm || self.version >= since
     }
 
-    /// Texts (mnemonic and operands, single spaces, no blanks in operands) of instructions laid one after the other from address 0.
-    /// `arch` is an ISA string with versions, as in ELF attributes.
+    /// Texts (mnemonic and operands, single spaces, no blanks in operands) of instructions laid one after
+    /// the other from address 0. `arch` is an ISA string with versions, as in ELF attributes.
     pub fn disassemble(&self, xlen: u32, arch: &str, words: &[u32]) -> Vec<String> {
         let mut code = Vec::new();
         let mut starts = Vec::new();
@@ -86,7 +86,8 @@ impl Objdump {
     }
 }
 
-/// The operands' hexadecimal numbers in decimal, upper immediates as 20 bits: LLVM chooses the base its own way.
+/// The operands' hexadecimal numbers in decimal, upper immediates as 20 bits: LLVM chooses the base its own
+/// way.
 pub fn decimal(text: &str) -> String {
     let Some((mnemonic, operands)) = text.split_once(' ') else { return text.to_string() };
     let number = |part: &str| {

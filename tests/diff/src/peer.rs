@@ -32,9 +32,9 @@ impl Run {
     }
 }
 
-/// Under qemu-user with everything switched on, each instruction translated alone: across instructions, 10.0 loses the flags of
-/// `fround` and `froundnx` whose result is overwritten (helpers declared free of side effects), and `amocas` with `rd = x0` spoils
-/// the translator's constant zero.
+/// Under qemu-user with everything switched on, each instruction translated alone: across instructions,
+/// 10.0 loses the flags of `fround` and `froundnx` whose result is overwritten (helpers declared free of
+/// side effects), and `amocas` with `rd = x0` spoils the translator's constant zero.
 pub fn qemu(xlen: u32, elf: &[u8]) -> Run {
     static NUMBER: AtomicU64 = AtomicU64::new(0);
     let program = require_tool(&[&format!("qemu-riscv{xlen}")], "qemu-user");

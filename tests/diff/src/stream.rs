@@ -1,8 +1,9 @@
 //! Random RISC-V instruction streams that stay inside their own code and a scratch area.
 //!
-//! A chunk is a few dozen instructions with an initial state. Loads, stores and atomics use pointer registers that nothing
-//! overwrites; branches and jumps go forward inside the chunk. Left out: what traps or depends on the host (ecall, ebreak,
-//! privileged instructions, counters, invalid rounding modes) and store-conditionals whose outcome the architecture leaves open.
+//! A chunk is a few dozen instructions with an initial state. Loads, stores and atomics use pointer
+//! registers that nothing overwrites; branches and jumps go forward inside the chunk. Left out: what traps
+//! or depends on the host (ecall, ebreak, privileged instructions, counters, invalid rounding modes) and
+//! store-conditionals whose outcome the architecture leaves open.
 
 use cpu_riscv::isa::{Features, Id, Operands, decode, encode, flags, random_of};
 
@@ -31,7 +32,8 @@ pub struct Chunk {
     pub words: Vec<u32>,
     /// Where execution starts from.
     pub init: State,
-    /// A register that holds an address in the scratch area throughout, and its offset from the start of the area.
+    /// A register that holds an address in the scratch area throughout, and its offset from the start of
+    /// the area.
     pub pointer: (u8, u64),
 }
 

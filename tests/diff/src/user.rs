@@ -1,5 +1,5 @@
-//! Chunks as a static program for user mode: it loads each chunk's initial state, runs it, and writes registers and memory to
-//! standard output.
+//! Chunks as a static program for user mode: it loads each chunk's initial state, runs it, and writes
+//! registers and memory to standard output.
 
 use cpu_riscv::isa::{Id, Operands, encode};
 
@@ -20,8 +20,8 @@ pub const CODE: u64 = 0x10_0000;
 pub const STRIDE: u64 = 4096;
 /// Initial states.
 pub const DATA: u64 = 0x200_0000;
-/// Bytes of an initial state, and of the record that a chunk writes: scratch area, 32 integer registers, 32 floating-point registers
-/// (8 bytes each), fcsr.
+/// Bytes of an initial state, and of the record that a chunk writes: scratch area, 32 integer registers, 32
+/// floating-point registers (8 bytes each), fcsr.
 pub const RECORD: usize = SCRATCH as usize + 32 * 8 + 32 * 8 + 8;
 /// Where the record is built; the scratch area is its start.
 pub const BUFFER: u64 = 0x400_0000;
@@ -109,7 +109,8 @@ pub fn body(xlen: u32) -> u64 {
 /// Address of the state during [`LOAD`] and of the record during [`SAVE`].
 const BASE: u8 = 5;
 
-/// What a chunk does itself, so that its code stays short: most time goes into translating code that runs once.
+/// What a chunk does itself, so that its code stays short: most time goes into translating code that runs
+/// once.
 fn prologue(code: &mut Code, data: u64) {
     let link = 31;
     code.constant(BASE, data);
@@ -119,7 +120,8 @@ fn prologue(code: &mut Code, data: u64) {
     code.load(BASE, BASE, 8 * i32::from(BASE));
 }
 
-/// Copies the scratch area, then loads all registers but `x31`, its link, and `BASE`, which is left pointing to the integer registers.
+/// Copies the scratch area, then loads all registers but `x31`, its link, and `BASE`, which is left
+/// pointing to the integer registers.
 fn load(xlen: u32) -> Vec<u8> {
     let mut code = Code { bytes: Vec::new(), xlen };
     let step = (xlen / 8) as i32;

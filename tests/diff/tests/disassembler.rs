@@ -1,7 +1,7 @@
 //! Our RISC-V disassembler against binutils and LLVM.
 //!
-//! Every instruction of the tables with random operands must print alike, and random words must be known to both or to neither.
-//! What one of them does differently on purpose is listed here with the reason.
+//! Every instruction of the tables with random operands must print alike, and random words must be known to
+//! both or to neither. What one of them does differently on purpose is listed here with the reason.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,8 @@ use cpu_riscv::isa::{Features, Id, decode, disassemble_with, fmt, random_of};
 use diff_tests::objdump::{Objdump, decimal};
 use diff_tests::rng::Rng;
 
-/// Extensions as the attribute names them, with the first binutils that knows them. The feature has the same name.
+/// Extensions as the attribute names them, with the first binutils that knows them. The feature has the
+/// same name.
 const EXTENSIONS: [(&str, &str, u32); 34] = [
     ("m", "2p0", 0),
     ("a", "2p1", 0),

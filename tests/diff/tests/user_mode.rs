@@ -1,4 +1,5 @@
-//! Random instruction streams in our interpreter and under qemu-user: registers, floating-point state and memory must agree.
+//! Random instruction streams in our interpreter and under qemu-user: registers, floating-point state and
+//! memory must agree.
 //!
 //! `DIFF_SEED` chooses another run, `DIFF_CHUNKS` its length (chunks for each mix and width).
 
@@ -70,8 +71,8 @@ fn mixes(xlen: u32) -> Vec<Mix> {
     mixes
 }
 
-/// One width and mix: how many instructions of the chunks were executed, and the first chunk that differs, cut down to its first
-/// wrong instruction.
+/// One width and mix: how many instructions of the chunks were executed, and the first chunk that differs,
+/// cut down to its first wrong instruction.
 fn compare(xlen: u32, mix: &Mix, seed: u64, count: u64) -> (u64, Option<String>) {
     let mut rng = Rng::new(seed);
     let base = eligible(&(Features::I | width(xlen)));
