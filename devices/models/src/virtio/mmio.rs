@@ -6,7 +6,7 @@
 use super::device::{Io, VirtioDevice, feature};
 use super::input::{self, Input};
 use super::queue::{Queue, valid_size};
-use super::{blk, console, gpu, rng};
+use super::{blk, console, gpu, net, p9, rng};
 use devices_core::regs::Bank;
 use devices_core::{
     At, BuildArgs, BuildError, Component, ControlError, ControlSpec, ControlValue, Ctx, Device, Display,
@@ -115,8 +115,17 @@ pub fn build(args: &mut BuildArgs) -> Result<Box<dyn Device>, BuildError> {
         Some("keyboard") => Some(Box::new(Input::new(&input::KEYBOARD))),
         Some("tablet") => Some(Box::new(Input::new(&input::TABLET))),
         Some("touch") => Some(Box::new(Input::new(&input::TOUCH))),
-        // Their slots are empty until there is a model.
-        Some("net" | "9p") => None,
+        Some("net") => match args.resources.network(node) {
+            true => Some(Box::new(net::Net::from_node(node, args.seed, args.name)?)),
+            false => None,
+        },
+        Some("9p") => match args.resources.share(node) {
+            Some(root) => {
+                let failed = |error| BuildError::node(format!("the share {}: {error}", root.display()));
+                Some(Box::new(p9::Share::new(&root, "share").map_err(failed)?))
+            }
+            None => None,
+        },
         Some(other) => {
             let message = format!("there is no virtio device {other:?}; expected one of {NAMES}");
             return Err(BuildError::property("hyperemu,device", message));

@@ -13,6 +13,8 @@ pub mod device;
 pub mod gpu;
 pub mod input;
 pub mod mmio;
+pub mod net;
+pub mod p9;
 pub mod queue;
 pub mod rng;
 #[cfg(test)]
