@@ -124,6 +124,11 @@ pub const fn pin(n: u32) -> u32 {
     0x1000 + n
 }
 
+/// Number of the line that is high while nobody inside drives GPIO pin `n`, as output and as input.
+pub const fn floating(n: u32) -> u32 {
+    0x2000 + n
+}
+
 /// A devicetree node, as far as a model needs it.
 pub trait Node {
     /// Name without unit address.

@@ -1,6 +1,21 @@
 //! General-purpose input and output, and what hangs on its pins.
 
-use devices_core::Model;
+pub mod keys;
+pub mod leds;
+pub mod sifive;
+
+use devices_core::{Model, Node};
 
 /// The models of this folder.
-pub static MODELS: &[Model] = &[];
+pub static MODELS: &[Model] = &[sifive::MODEL, keys::MODEL, leds::MODEL];
+
+/// Whether the first GPIO of `property` is active low: the last cell of its specifier holds the flags.
+fn active_low(node: &dyn Node, property: &str) -> bool {
+    const ACTIVE_LOW: u32 = 1;
+    node.cells(property).and_then(|cells| cells.get(2).copied()).is_some_and(|flags| flags & ACTIVE_LOW != 0)
+}
+
+/// What a control of a child is called: its `label`, or the name of its node.
+fn label(node: &dyn Node) -> String {
+    node.string("label").unwrap_or(node.name()).to_lowercase().replace([' ', ':', '.'], "-")
+}
