@@ -66,9 +66,12 @@ impl Diagnostic {
         let len = source_text.len();
         let start = (span.start as usize).min(len);
         let mut related = Vec::new();
+        if let Some(definition) = map.macro_at(span) {
+            related.push((map.position(definition), "from this macro".into()));
+        }
         let mut from = file.and_then(|f| f.included_from);
         while let Some(span) = from
-            && related.len() < 8
+            && related.len() < 9
         {
             related.push((map.position(span), "included from here".into()));
             from = map.file(span).and_then(|f| f.included_from);

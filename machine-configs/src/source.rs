@@ -1,6 +1,7 @@
 //! Source files, positions in them, and where files are looked for.
 
 use std::{
+    collections::HashMap,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -74,6 +75,8 @@ enum Location {
 #[derive(Clone, Debug, Default)]
 pub struct SourceMap {
     files: Vec<SourceFile>,
+    /// Calls of macros: where the macro is defined.
+    calls: HashMap<Span, Span>,
 }
 
 impl SourceMap {
@@ -114,6 +117,15 @@ impl SourceMap {
             included_from: None,
             location: Location::Memory,
         })
+    }
+
+    /// Where the macro is defined whose call `span` is.
+    pub fn macro_at(&self, span: Span) -> Option<Span> {
+        self.calls.get(&span).copied()
+    }
+
+    pub(crate) fn add_call(&mut self, call: Span, definition: Span) {
+        self.calls.insert(call, definition);
     }
 
     fn push(&mut self, file: SourceFile) -> u32 {

@@ -293,6 +293,16 @@ impl Tree {
         }
     }
 
+    /// Makes `new` the root of a tree that has nothing yet. What it deletes keeps its place, as in any first body.
+    pub(crate) fn adopt(&mut self, new: NodeId) {
+        let taken = std::mem::take(self.node_mut(new));
+        self.node_mut(new).deleted = true;
+        for &child in &taken.children {
+            self.node_mut(child).parent = Some(Self::ROOT);
+        }
+        *self.node_mut(Self::ROOT) = taken;
+    }
+
     /// Puts what `new` holds over `old`, as writing a node a second time does. `new` is gone afterwards.
     pub(crate) fn merge(&mut self, old: NodeId, new: NodeId) {
         let mut stack = vec![(old, new)];
@@ -310,24 +320,28 @@ impl Tree {
             for prop in taken.props {
                 node.put(prop);
             }
+            let mut places: HashMap<String, NodeId> = HashMap::new();
+            for &child in self.node(old).children.iter().filter(|_| !taken.children.is_empty()) {
+                places.entry(self.node(child).name.clone()).or_insert(child);
+            }
             for child in taken.children {
-                let (name, deleted) = (self.node(child).name.clone(), self.node(child).deleted);
-                if deleted {
-                    if let Some(target) = self.child(old, &name) {
+                let Node { name, deleted, .. } = self.node(child);
+                let (place, deleted) = (places.get(name).copied(), *deleted);
+                match place {
+                    Some(target) if deleted => {
                         stack.retain(|&(pending, _)| pending != target);
                         self.delete(target);
                     }
-                    continue;
-                }
-                let place = self.node(old).children.iter().copied().find(|&c| self.node(c).name == name);
-                match place {
+                    None if deleted => {}
                     // Deferring is safe: a body has no two live children of one name.
-                    Some(target) if !self.node(target).deleted => stack.push((target, child)),
                     Some(target) => {
                         self.node_mut(target).deleted = false;
                         stack.push((target, child));
                     }
-                    None => self.attach(old, child),
+                    None => {
+                        places.insert(name.clone(), child);
+                        self.attach(old, child);
+                    }
                 }
             }
         }
@@ -359,6 +373,10 @@ impl Node {
     /// The text after `@` in the name.
     pub fn unit_address(&self) -> Option<&str> {
         self.name.split_once('@').map(|(_, unit)| unit)
+    }
+
+    pub(crate) fn is_blank(&self) -> bool {
+        self.props.is_empty() && self.children.is_empty() && self.labels.is_empty()
     }
 
     /// Adds or replaces a property as a second body of the node does.

@@ -91,8 +91,11 @@ fn find(dir: &Path, out: &mut Vec<PathBuf>) {
     }
 }
 
+/// Every node's path and properties, in order.
+type Shape = Vec<(String, Vec<(String, Vec<u8>)>)>;
+
 /// The tree without what a decompilation cannot keep.
-fn shape(tree: &Tree) -> Vec<(String, Vec<(String, Vec<u8>)>)> {
+fn shape(tree: &Tree) -> Shape {
     let props = |id| tree.node(id).props.iter().map(|p| (p.name.clone(), p.data.clone())).collect();
     tree.walk().into_iter().map(|id| (tree.path(id), props(id))).collect()
 }

@@ -5,6 +5,7 @@ use super::{
     description::{DeviceNode, MemoryRegion, Reg},
 };
 use crate::{
+    error::Diagnostic,
     source::Span,
     tree::{NodeId, Tree},
 };
@@ -37,10 +38,15 @@ fn value(cells: &[u32]) -> u64 {
     cells.iter().fold(0, |v, &cell| v << 32 | u64::from(cell))
 }
 
-/// The entries of `reg`, in the cores' address space if the buses above are mapped.
-pub(crate) fn reg_of(c: &mut Context<'_>, id: NodeId) -> (Space, Vec<Reg>) {
+/// The entries of `reg`: in the cores' address space where `top` is set and the buses above are mapped.
+pub(crate) fn reg_of(c: &mut Context<'_>, id: NodeId, top: bool) -> (Space, Vec<Reg>) {
     let tree = c.tree;
-    let (Some(p), Some(bus)) = (tree.prop(id, "reg"), tree.node(id).parent) else {
+    let node = tree.node(id);
+    let (Some(p), Some(bus)) = (tree.prop(id, "reg"), node.parent) else {
+        if let Some(unit) = node.unit_address().filter(|_| tree.prop(id, "ranges").is_none()) {
+            let message = format!("`{}` has an address in its name, but no `reg`", node.name);
+            c.error(node.span, message, &format!("add `reg = <0x{unit} SIZE>;`, or take `@{unit}` off"));
+        }
         return (Space::Cpu, Vec::new());
     };
     let (address, size) = cell_counts(c, bus);
@@ -53,6 +59,14 @@ pub(crate) fn reg_of(c: &mut Context<'_>, id: NodeId) -> (Space, Vec<Reg>) {
         c.error(p.span, format!("`reg` must be entries of {counts}"), &help);
         return (Space::Cpu, Vec::new());
     };
+    let first = value(&cells[..address]);
+    // Two numbers are device and function, or chip and partition.
+    let unit = node.unit_address().and_then(|unit| u64::from_str_radix(unit, 16).ok());
+    if top && unit.is_some_and(|unit| unit != first) {
+        let message = format!("the name `{}` and its `reg` give different addresses: {first:#x}", node.name);
+        let help = format!("name it `{}@{first:x}`", node.base_name());
+        c.warnings.push(Diagnostic::new(c.sources, p.span, message).help(help));
+    }
     let mut space = Space::Cpu;
     let mut out = Vec::new();
     for entry in cells.chunks(address + size) {
@@ -61,7 +75,8 @@ pub(crate) fn reg_of(c: &mut Context<'_>, id: NodeId) -> (Space, Vec<Reg>) {
             c.error(p.span, format!("{base:#x} + {size:#x} reaches beyond 64 bits"), "");
             continue;
         }
-        match translate(c, bus, base, size, p.span) {
+        let address = if top { translate(c, bus, base, size, p.span) } else { None };
+        match address {
             Some(base) => out.push(Reg { base, size }),
             None => {
                 space = Space::Bus;
@@ -132,10 +147,19 @@ pub(crate) fn check_overlaps(c: &mut Context<'_>, devices: &[DeviceNode], memory
                 let message = format!(
                     "{base:#x}..={last:#x} of `{path}` overlaps {other_base:#x}..={other_last:#x} of `{other}`"
                 );
-                let d = crate::Diagnostic::new(c.sources, *span, message)
-                    .help("move one of the two, or make it smaller")
-                    .note(c.sources, *other_span, "the other range");
-                c.errors.push(d);
+                let help = format!(
+                    "move one of the two, make it smaller, or disable it: --param {path}.status=disabled"
+                );
+                let d = Diagnostic::new(c.sources, *span, message).help(help).note(
+                    c.sources,
+                    *other_span,
+                    "the other range",
+                );
+                // Real boards have devices within others, such as a timer in a system controller.
+                let (this, that) = ((*base, last), (*other_base, other_last));
+                let within = this != that && (last <= other_last || this.0 == that.0);
+                let both_devices = !memory.iter().any(|m| m.path == *path || m.path == *other);
+                if within && both_devices { c.warnings.push(d) } else { c.errors.push(d) }
             }
             if last <= other_last {
                 continue;

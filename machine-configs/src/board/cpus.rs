@@ -105,6 +105,18 @@ fn core(c: &mut Context<'_>, cpus: NodeId, id: NodeId) -> Option<Cpu> {
             "riscv,none, riscv,sv32, riscv,sv39, riscv,sv48 or riscv,sv57",
         );
     }
+    let narrow = base.as_deref().is_some_and(|b| b.starts_with("rv32"));
+    if let Some(kind @ ("riscv,sv32" | "riscv,sv39" | "riscv,sv48" | "riscv,sv57")) = mmu.as_deref()
+        && base.is_some()
+        && narrow != (kind == "riscv,sv32")
+    {
+        let span = c.span(id, "mmu-type");
+        c.error(
+            span,
+            format!("`{kind}` does not go with this base"),
+            "rv32i has riscv,sv32; rv64i has the others",
+        );
+    }
     for name in ["riscv,cbom-block-size", "riscv,cbop-block-size", "riscv,cboz-block-size"] {
         if let Some(size) = c.number(id, name)
             && !(size.is_power_of_two() && size <= 4096)

@@ -22,6 +22,8 @@ pub(crate) struct Context<'a> {
     pub phandles: HashMap<u32, NodeId>,
     /// Mistakes found so far; the board fails when there is any.
     pub errors: Vec<Diagnostic>,
+    /// What is odd, but possible.
+    pub warnings: Vec<Diagnostic>,
     pub devices: HashMap<NodeId, DeviceIndex>,
     /// Cores and their local interrupt controllers.
     pub cpus: HashMap<NodeId, usize>,
@@ -101,17 +103,23 @@ const MEMORIES: [(&str, MemoryKind); 6] = [
     ("mtd-rom", MemoryKind::Rom),
 ];
 
-pub(crate) fn describe(tree: &Tree, sources: &Arc<SourceMap>, name: &str) -> Result<Description, Error> {
+pub(crate) fn describe(
+    tree: &Tree,
+    sources: &Arc<SourceMap>,
+    name: &str,
+) -> Result<(Description, Vec<Diagnostic>), Error> {
     let phandles = tree.walk().into_iter().filter_map(|id| Some((tree.phandle(id)?, id))).collect();
     let mut c = Context {
         tree,
         sources,
         phandles,
         errors: Vec::new(),
+        warnings: Vec::new(),
         devices: HashMap::new(),
         cpus: HashMap::new(),
     };
     super::properties::check(&mut c);
+    super::properties::check_hidden(&mut c);
     let root = Tree::ROOT;
     let (cpus, timebase_hz) = cpus::describe(&mut c);
     let mut nodes = Nodes { devices: Vec::new(), ids: Vec::new(), memory: Vec::new() };
@@ -186,7 +194,7 @@ pub(crate) fn describe(tree: &Tree, sources: &Arc<SourceMap>, name: &str) -> Res
         unknown: Vec::new(),
     };
     if c.errors.is_empty() {
-        Ok(description)
+        Ok((description, c.warnings))
     } else {
         // In the order of the source, so that the first is where reading starts.
         c.errors.sort_by(|a, b| (&a.file, a.line, a.column).cmp(&(&b.file, b.line, b.column)));
@@ -220,7 +228,7 @@ fn collect(c: &mut Context<'_>, parent: NodeId, owner: Option<DeviceIndex>, top:
             collect(c, id, None, true, nodes);
             continue;
         }
-        let (space, reg) = reg_of(c, id);
+        let (space, reg) = reg_of(c, id, top);
         let index = nodes.devices.len();
         c.devices.insert(id, index);
         if let Some(owner) = owner.and_then(|o| nodes.devices.get_mut(o)) {
@@ -238,7 +246,8 @@ fn collect(c: &mut Context<'_>, parent: NodeId, owner: Option<DeviceIndex>, top:
             reg,
             interrupts: Vec::new(),
             references: Vec::new(),
-            hidden: node.prop("hyperemu,hidden").is_some(),
+            hidden: node.prop("hyperemu,hidden").is_some()
+                || owner.and_then(|o| nodes.devices.get(o)).is_some_and(|d| d.hidden),
             props: Props::new(node, c.sources),
             span: node.span,
         });
@@ -259,7 +268,7 @@ fn memory_kind(tree: &Tree, id: NodeId, compatible: &[String]) -> Option<MemoryK
 
 fn memory(c: &mut Context<'_>, id: NodeId, kind: MemoryKind, compatible: Vec<String>, nodes: &mut Nodes) {
     let node = c.tree.node(id);
-    let (space, reg) = reg_of(c, id);
+    let (space, reg) = reg_of(c, id, true);
     if reg.is_empty() || space != Space::Cpu {
         c.error(node.span, format!("memory `{}` has no addresses", node.name), "add `reg = <address size>;`");
         return;
@@ -267,7 +276,7 @@ fn memory(c: &mut Context<'_>, id: NodeId, kind: MemoryKind, compatible: Vec<Str
     for r in reg {
         if r.size == 0 {
             let span = c.span(id, "reg");
-            c.error(span, "this memory has a size of 0", "");
+            c.error(span, "this memory has a size of 0", "give the size: --memory 1G");
             continue;
         }
         nodes.memory.push(MemoryRegion {

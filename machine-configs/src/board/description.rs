@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::props::Props;
-use crate::source::Span;
+use crate::{error::Error, source::Span};
 
 /// A compiled and validated board. All addresses are as the cores see them.
 #[derive(Clone, Debug, Serialize)]
@@ -141,6 +141,8 @@ pub enum Controller {
     Cpu(usize),
     /// A device.
     Device(DeviceIndex),
+    /// Nobody: the controller is disabled. The entry keeps its place, since places are numbers to some controllers.
+    None,
 }
 
 /// One interrupt output of a device, and where it leads.
@@ -222,6 +224,14 @@ impl DeviceNode {
     pub fn reg_named(&self, name: &str) -> Option<Reg> {
         let names = self.props.get("reg-names")?.strings()?;
         self.reg.get(names.iter().position(|n| n == name)?).copied()
+    }
+
+    /// The range of `reg` at `index`, or an error that points at the node.
+    pub fn reg_at(&self, index: usize) -> Result<Reg, Error> {
+        self.reg.get(index).copied().ok_or_else(|| {
+            let message = format!("`{}` needs at least {} ranges in `reg`", self.path, index + 1);
+            self.props.error("reg", message).help("write `reg = <address size>;`")
+        })
     }
 
     /// Label if there is one, else the name: how people call the device.

@@ -119,16 +119,9 @@ fn resolve(
             return Some(Interrupt { controller: Controller::Cpu(cpu), cells: specifier });
         }
         let Some(map) = tree.prop(parent, "interrupt-map") else {
-            if let Some(&device) = c.devices.get(&parent) {
-                return Some(Interrupt { controller: Controller::Device(device), cells: specifier });
-            }
-            let path = tree.path(parent);
-            c.error(
-                span,
-                format!("interrupt controller `{path}` takes no part in the machine"),
-                "it may be disabled",
-            );
-            return None;
+            let device = c.devices.get(&parent);
+            let controller = device.map_or(Controller::None, |&device| Controller::Device(device));
+            return Some(Interrupt { controller, cells: specifier });
         };
         let (address, _) = cell_counts(c, parent);
         let cells = map.cells().unwrap_or_default();

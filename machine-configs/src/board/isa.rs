@@ -162,13 +162,24 @@ pub(crate) fn known(name: &str) -> bool {
     }
 }
 
-/// The known name most like `name`.
+/// The known name most like `name`, if it is like one.
 pub(crate) fn nearest(name: &str) -> Option<&'static str> {
-    let score = |k: &&&str| {
-        let prefix = k.bytes().zip(name.bytes()).take_while(|(a, b)| a == b).count();
-        (prefix, usize::MAX - k.len().abs_diff(name.len()))
-    };
-    KNOWN.iter().max_by_key(score).copied().filter(|k| k.as_bytes().get(..2) == name.as_bytes().get(..2))
+    let (distance, known) = KNOWN.iter().map(|k| (distance(k, name), *k)).min()?;
+    (distance <= 2).then_some(known)
+}
+
+/// How many letters differ, are missing or are too many.
+fn distance(a: &str, b: &str) -> usize {
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.bytes().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
+        for (j, y) in b.bytes().enumerate() {
+            let replaced = diagonal + (x != y) as usize;
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.len()]
 }
 
 /// Splits `rv64imac_zicsr` into `rv64i` and the extensions. The error says what is wrong.
@@ -222,5 +233,6 @@ mod tests {
         assert!(split("x86").is_err());
         assert!(known("zicbom") && known("v") && known("xtheadba") && !known("zzz") && !known("w"));
         assert_eq!(nearest("zicbam"), Some("zicbom"));
+        assert_eq!(nearest("smartphone"), None);
     }
 }

@@ -11,6 +11,8 @@ mod params;
 mod properties;
 mod props;
 mod references;
+#[cfg(test)]
+mod tests;
 
 use std::{
     path::{Path, PathBuf},
@@ -20,7 +22,7 @@ use std::{
 use crate::{
     builtin,
     dts::{self, Style},
-    error::Error,
+    error::{Diagnostic, Error},
     source::SourceMap,
     tree::Tree,
 };
@@ -75,6 +77,8 @@ pub struct Board {
     pub tree: Tree,
     /// What a machine is built from.
     pub description: Description,
+    /// What is odd in the source, but possible.
+    pub warnings: Vec<Diagnostic>,
     /// The files that spans point into.
     pub sources: Arc<SourceMap>,
 }
@@ -140,8 +144,8 @@ fn finish(name: String, compiled: dts::Compiled, params: &Params) -> Result<Boar
     }
     params::apply(&mut tree, &mut sources, params)?;
     let sources = Arc::new(sources);
-    let description = describe::describe(&tree, &sources, &name)?;
-    Ok(Board { tree, description, sources })
+    let (description, warnings) = describe::describe(&tree, &sources, &name)?;
+    Ok(Board { tree, description, warnings, sources })
 }
 
 /// Nodes that need no model: they tell the guest about other nodes.

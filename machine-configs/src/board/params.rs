@@ -51,7 +51,7 @@ fn set_memory(tree: &mut Tree, sources: &mut SourceMap, size: u64) -> Result<(),
         return Err(Error::new(sources, span, "the board has no memory node whose size could change"));
     };
     let max = tree.prop(id, "hyperemu,max-size").and_then(props::number).unwrap_or(u64::MAX);
-    if size == 0 || size % 4096 != 0 || size > max {
+    if size == 0 || !size.is_multiple_of(4096) || size > max {
         let message = format!("memory of {size} bytes is not possible on this board");
         let limit = if max == u64::MAX { String::new() } else { format!(", at most {max:#x} bytes") };
         return Err(Error::new(sources, span, message).help(format!("give a multiple of 4 KiB{limit}")));

@@ -1,7 +1,7 @@
 //! Properties for the emulator alone, under `hyperemu,`. They never reach the guest.
 
 use super::{describe::Context, props};
-use crate::tree::{NodeId, Property, Tree};
+use crate::tree::{MarkerKind, NodeId, Property, Tree};
 
 /// The prefix.
 pub(crate) const PREFIX: &str = "hyperemu,";
@@ -111,6 +111,37 @@ fn mistyped(p: &Property, kind: Type) -> Option<String> {
         Type::Pair => (p.data.len() == 8, "two cells".into()),
     };
     (!right).then_some(what)
+}
+
+/// Whether the guest does not see a node.
+fn hidden(tree: &Tree, mut id: NodeId) -> bool {
+    while let Some(parent) = tree.node(id).parent {
+        if tree.prop(id, "hyperemu,hidden").is_some() {
+            return true;
+        }
+        id = parent;
+    }
+    false
+}
+
+/// Reports references from what the guest sees to what it does not: they would lead nowhere.
+pub(crate) fn check_hidden(c: &mut Context<'_>) {
+    let tree = c.tree;
+    for id in tree.walk() {
+        for p in tree.node(id).props.iter().filter(|p| !p.name.starts_with(PREFIX)) {
+            for m in &p.markers {
+                let (MarkerKind::Phandle(reference) | MarkerKind::Path(reference)) = &m.kind else {
+                    continue;
+                };
+                let Some(target) = tree.by_reference(reference) else { continue };
+                if hidden(tree, target) && !hidden(tree, id) {
+                    let message =
+                        format!("`{}` refers to `{reference}`, which is hidden from the guest", p.name);
+                    c.error(m.span, message, "hide this node too, or show the other");
+                }
+            }
+        }
+    }
 }
 
 /// Takes everything that is for the emulator alone out of a tree.

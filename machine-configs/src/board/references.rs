@@ -38,6 +38,10 @@ pub(crate) fn of(c: &mut Context<'_>, id: NodeId) -> Vec<Reference> {
     let mut out = Vec::new();
     for p in &tree.node(id).props {
         let Some(counter) = counted_by(&p.name) else { continue };
+        // A hog's pins are those of the controller it lies in.
+        if tree.prop(id, "gpio-hog").is_some() && p.name == "gpios" {
+            continue;
+        }
         let Some(cells) = p.cells() else {
             c.error(p.span, format!("`{}` must be references, as in <&label 1>", p.name), "");
             continue;

@@ -46,7 +46,7 @@ impl<'a> Lexer<'a> {
     /// Takes `len` bytes as a token, and the blanks after it.
     fn take(&mut self, len: usize) -> (&'a str, Span) {
         let text = &self.rest()[..len];
-        let span = self.source.origin(self.at, self.at + len).0;
+        let span = self.source.origin(self.at, self.at + len);
         self.at += len;
         self.last = self.at;
         self.blank();
@@ -56,7 +56,7 @@ impl<'a> Lexer<'a> {
     /// Where the next token starts.
     pub fn span(&self) -> Span {
         let len = self.rest().chars().next().map_or(0, char::len_utf8);
-        self.source.origin(self.at, self.at + len).0
+        self.source.origin(self.at, self.at + len)
     }
 
     pub fn at_end(&self) -> bool {
@@ -69,17 +69,13 @@ impl<'a> Lexer<'a> {
             None => "the end of the file".into(),
             Some(_) => format!("`{}`", self.shown()),
         };
-        let (here, made_by) = self.source.origin(self.at, self.at + self.shown().len());
+        let here = self.source.origin(self.at, self.at + self.shown().len());
         let span = if what.contains("`;`") && self.last > 0 {
-            self.source.origin(self.last - 1, self.last).0
+            self.source.origin(self.last - 1, self.last)
         } else {
             here
         };
-        let f = fault(span, format!("expected {what}, found {found}"));
-        match made_by {
-            Some(m) => f.note(m, "from this macro"),
-            None => f,
-        }
+        fault(span, format!("expected {what}, found {found}"))
     }
 
     /// The next token, roughly, for messages.
@@ -256,8 +252,8 @@ impl<'a> Lexer<'a> {
             return Ok(None);
         }
         let len = rest.bytes().take_while(|&b| is_ident(b as char)).count();
-        let value = expr::integer(&rest[..len])
-            .map_err(|e| fault(self.source.origin(self.at, self.at + len).0, e))?;
+        let value =
+            expr::integer(&rest[..len]).map_err(|e| fault(self.source.origin(self.at, self.at + len), e))?;
         Ok(Some((value, self.take(len).1)))
     }
 

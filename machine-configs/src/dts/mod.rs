@@ -8,6 +8,8 @@ mod pptoken;
 mod preprocess;
 mod print;
 mod resolve;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use parser::parse_value;
 pub use print::{Style, print};

@@ -88,7 +88,10 @@ impl Parser<'_> {
                     return Err(self.lex.expected("`{` after `/`, or a directive such as /memreserve/"));
                 }
                 let node = self.body("", start, 0)?;
-                self.tree.merge(Tree::ROOT, node);
+                match self.tree.node(Tree::ROOT).is_blank() {
+                    true => self.tree.adopt(node),
+                    false => self.tree.merge(Tree::ROOT, node),
+                }
                 for label in labels.iter().rev() {
                     self.tree.add_label(Tree::ROOT, label);
                 }

@@ -27,29 +27,26 @@ struct Origin {
     /// Where the part starts in `Text::text`.
     at: u32,
     span: Span,
-    made_by: Option<Span>,
+    /// Made by a macro: all of the part comes from all of `span`.
+    made: bool,
 }
 
 impl Text {
-    /// The source of bytes `start..end`, and the macro that made them.
-    pub fn origin(&self, start: usize, end: usize) -> (Span, Option<Span>) {
+    /// The source of bytes `start..end`.
+    pub fn origin(&self, start: usize, end: usize) -> Span {
         let find = |at: usize| {
             let i = self.origins.partition_point(|o| o.at as usize <= at).checked_sub(1)?;
-            let origin = &self.origins[i];
-            let into = (at - origin.at as usize) as u32;
-            let span = origin.span;
-            let point = if origin.made_by.is_some() { span.start } else { (span.start + into).min(span.end) };
-            Some((Span { start: point, end: span.end.max(point), ..span }, origin.made_by))
+            let Origin { at: origin, span, made } = self.origins[i];
+            let into = if made { 0 } else { (at - origin as usize) as u32 };
+            let point = (span.start + into).min(span.end);
+            Some((Span { start: point, ..span }, made))
         };
-        let Some((first, made_by)) = find(start) else { return (Span::default(), None) };
-        if made_by.is_some() || end <= start {
-            return (first, made_by);
-        }
-        match find(end - 1) {
-            Some((last, None)) if last.file == first.file && last.start >= first.start => {
-                (Span { end: last.start + 1, ..first }, None)
+        let Some((first, made)) = find(start) else { return Span::default() };
+        match find(end.max(start + 1) - 1) {
+            Some((last, false)) if !made && last.file == first.file && last.start >= first.start => {
+                Span { end: (last.start + 1).min(last.end), ..first }
             }
-            _ => (first, None),
+            _ => first,
         }
     }
 
@@ -62,7 +59,7 @@ impl Text {
         }
         let at = self.text.len() as u32;
         let linear = |o: &Origin| {
-            o.made_by.is_none()
+            !o.made
                 && token.made_by.is_none()
                 && o.span.file == token.span.file
                 && o.span.end == token.span.start
@@ -70,7 +67,7 @@ impl Text {
         };
         match self.origins.last_mut() {
             Some(last) if linear(last) => last.span.end = token.span.end,
-            _ => self.origins.push(Origin { at, span: token.span, made_by: token.made_by }),
+            _ => self.origins.push(Origin { at, span: token.span, made: token.made_by.is_some() }),
         }
         self.text.push_str(&token.text);
         if self.text.len() > MAX_TEXT {
@@ -308,6 +305,9 @@ impl Preprocessor<'_> {
 
     fn emit(&mut self, tokens: Vec<Token>) -> Res<()> {
         for token in self.macros.expand(tokens)? {
+            if let Some(definition) = token.made_by {
+                self.map.add_call(token.span, definition);
+            }
             self.out.push(&token)?;
         }
         Ok(())

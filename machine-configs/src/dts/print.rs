@@ -150,7 +150,7 @@ fn guess(data: &[u8], out: &mut String) {
                 let _ = write!(out, "{}\"{escaped}\"", if i > 0 { ", " } else { "" });
             }
         }
-        _ if data.len() % 4 == 0 => cells(data, 32, out, |_, _| None),
+        _ if data.len().is_multiple_of(4) => cells(data, 32, out, |_, _| None),
         _ => bytes(data, out),
     }
 }
