@@ -230,6 +230,8 @@ pub struct PlicDevice {
     plic: Plic,
 }
 
+const TOKEN_RESET_DONE: u32 = 0;
+
 impl PlicDevice {
     /// See [`Plic::new`].
     pub fn new(sources: u32, contexts: usize) -> PlicDevice {
@@ -321,13 +323,12 @@ impl Component for PlicDevice {
 
 impl Device for PlicDevice {
     fn reset(&mut self, ctx: &mut Ctx) {
-        // The levels are the other devices'; they are told anew only when they change.
+        // The levels are the other devices'; they are told anew only when they change. What is still high once all of
+        // them are reset, too, is a request.
         let level = self.plic.level.clone();
         self.plic = Plic::new(self.plic.priority.len() as u32 - 1, self.plic.contexts.len());
         self.plic.level = level;
-        for source in 1..self.plic.priority.len() {
-            self.plic.request(source);
-        }
+        ctx.schedule(TOKEN_RESET_DONE, ctx.now());
         self.update(ctx);
     }
 
@@ -349,6 +350,13 @@ impl Device for PlicDevice {
             self.plic.write(register, value as u32);
             self.update(ctx);
         }
+    }
+
+    fn event(&mut self, ctx: &mut Ctx, _token: u32) {
+        for source in 1..self.plic.priority.len() {
+            self.plic.request(source);
+        }
+        self.update(ctx);
     }
 
     fn line(&mut self, ctx: &mut Ctx, input: u32, level: bool) {
@@ -500,7 +508,10 @@ mod tests {
         bench.call(|device, ctx| device.reset(ctx));
         assert!(!bench.line(0));
         assert_eq!((bench.read32(8), bench.read32(ENABLE)), (0, 0));
-        assert_eq!(bench.read32(0x1000), 4, "its level is still high");
+        raise(&mut bench, 64, false);
+        bench.advance(devices_core::Time::ZERO);
+        let pending = [bench.read32(0x1000), bench.read32(0x1008)];
+        assert_eq!(pending, [4, 0], "one level is still high, the other device was reset, too");
     }
 
     #[test]
