@@ -1,5 +1,7 @@
 //! I2C master: the OpenCores controller of the FE310-G002 (manual, chapter 20; OpenCores I2C specification 0.9), at 100 kHz.
 
+use chips::{Bus, Error};
+
 use crate::{
     board::{I2C0, IRQ_I2C0},
     clock, plic, start,
@@ -26,30 +28,6 @@ const NO_ACK: u32 = 1 << 7;
 const LOST: u32 = 1 << 5;
 const BUSY: u32 = 1 << 1;
 
-/// Why a transfer failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Error {
-    /// Nobody answered to the address, or refused a byte.
-    NoAnswer,
-    /// The controller lost the bus or did not finish in time.
-    Bus,
-    /// The chip has no controller here.
-    NoController,
-    /// Something answers, but it is another chip.
-    Other(u8),
-}
-
-impl Error {
-    pub fn text(self) -> &'static str {
-        match self {
-            Self::NoAnswer => "no answer",
-            Self::Bus => "bus error",
-            Self::NoController => "no i2c controller",
-            Self::Other(_) => "another chip",
-        }
-    }
-}
-
 /// The bus.
 pub struct I2c {
     present: bool,
@@ -67,19 +45,6 @@ impl I2c {
             plic::enable(IRQ_I2C0);
         }
         Self { present }
-    }
-
-    /// Writes to the chip at `address`, then reads from it (after a repeated start where both are asked for).
-    pub fn transfer(&mut self, address: u8, write: &[u8], read: &mut [u8]) -> Result<(), Error> {
-        if !self.present {
-            return Err(Error::NoController);
-        }
-        let result = self.run(address, write, read);
-        if result.is_err() {
-            // Free the bus for the next one.
-            let _ = self.command(STOP);
-        }
-        result
     }
 
     fn run(&mut self, address: u8, write: &[u8], read: &mut [u8]) -> Result<(), Error> {
@@ -132,24 +97,28 @@ impl I2c {
             clock::sleep(deadline);
         }
     }
+}
 
-    /// Reads registers from `register` on.
-    pub fn read<const N: usize>(&mut self, address: u8, register: u8) -> Result<[u8; N], Error> {
-        let mut bytes = [0; N];
-        self.transfer(address, &[register], &mut bytes)?;
-        Ok(bytes)
+impl Bus for I2c {
+    fn transfer(&mut self, address: u8, write: &[u8], read: &mut [u8]) -> Result<(), Error> {
+        if !self.present {
+            return Err(Error::NoController);
+        }
+        let result = self.run(address, write, read);
+        if result.is_err() {
+            // Free the bus for the next one.
+            let _ = self.command(STOP);
+        }
+        result
     }
 
-    /// Writes one register.
-    pub fn write(&mut self, address: u8, register: u8, value: u8) -> Result<(), Error> {
-        self.transfer(address, &[register, value], &mut [])
-    }
-
-    /// Checks that the chip at `address` is the one that has `id` in `register`.
-    pub fn expect(&mut self, address: u8, register: u8, id: u8) -> Result<(), Error> {
-        match self.read(address, register)? {
-            [found] if found == id => Ok(()),
-            [other] => Err(Error::Other(other)),
+    fn wait_ms(&mut self, ms: u32) {
+        let end = clock::now() + clock::ms(ms);
+        while clock::now() < end {
+            clock::sleep(end);
+            while let Some(source) = plic::claim() {
+                plic::defer(source);
+            }
         }
     }
 }

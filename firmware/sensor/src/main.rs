@@ -8,7 +8,6 @@
 #![allow(missing_docs, reason = "a program, not a library")]
 
 mod board;
-mod chips;
 mod clock;
 mod fixed;
 mod gpio;
@@ -21,6 +20,7 @@ mod watchdog;
 
 use board::{IRQ_BUTTON, IRQ_UART0, LED_GREEN, LED_RED};
 use chips::{
+    Error,
     bh1750::{self, Bh1750},
     bme280::{self, Bme280},
     lsm6dso::{self, Lsm6dso},
@@ -28,7 +28,7 @@ use chips::{
 };
 use clock::Ticks;
 use fixed::fixed;
-use i2c::{Error, I2c};
+use i2c::I2c;
 use shell::Shell;
 
 /// Milliseconds between samples: at first, and after the button.
@@ -59,13 +59,6 @@ fn panic(info: &core::panic::PanicInfo) -> ! {
     // The watchdog starts us again.
     loop {
         start::wait();
-    }
-}
-
-/// Keeps what arrived during a short sleep for the main loop.
-pub fn defer_interrupts() {
-    while let Some(source) = plic::claim() {
-        plic::defer(source);
     }
 }
 
@@ -251,7 +244,12 @@ impl Node {
 
     pub fn info(&self) {
         println!("chip      FE310-G002, {} MHz, {} cycles", clock::CORE / 1_000_000, start::cycles());
-        println!("up        {} ms, {} samples, one every {} ms", clock::to_ms(clock::now()), self.samples, self.rate);
+        println!(
+            "up        {} ms, {} samples, one every {} ms",
+            clock::to_ms(clock::now()),
+            self.samples,
+            self.rate
+        );
         println!("watchdog  {} s", watchdog::SECONDS);
         self.climate.describe();
         self.motion.describe();

@@ -199,7 +199,12 @@ impl Tree {
 
     /// The phandle of the interrupt controller inside a core's node.
     pub fn hart_controller(&self, hart: &Node) -> Option<u32> {
-        let inside = |n: &&Node| n.parent.and_then(|p| self.nodes.get(p)).is_some_and(|p| core::ptr::eq(p, hart));
-        self.nodes.iter().filter(inside).find(|n| n.property("interrupt-controller").is_some())?.cell("phandle")
+        let inside =
+            |n: &&Node| n.parent.and_then(|p| self.nodes.get(p)).is_some_and(|p| core::ptr::eq(p, hart));
+        self.nodes
+            .iter()
+            .filter(inside)
+            .find(|n| n.property("interrupt-controller").is_some())?
+            .cell("phandle")
     }
 }

@@ -44,7 +44,11 @@ pub fn init(fdt: Fdt) -> usize {
     let (tree, tree_end) = fdt.extent();
     let first = start::image_end();
     // Before the devicetree or after it, whichever is larger.
-    let gaps = if tree >= first && tree < end { [(first, tree), (tree_end, end)] } else { [(first, end), (end, end)] };
+    let gaps = if tree >= first && tree < end {
+        [(first, tree), (tree_end, end)]
+    } else {
+        [(first, end), (end, end)]
+    };
     let (low, high) = gaps.into_iter().max_by_key(|g| g.1.saturating_sub(g.0)).unwrap_or((first, first));
     let low = (low + 4095) & !4095;
     let size = high.saturating_sub(low).min(MOST);

@@ -10,7 +10,6 @@
 
 extern crate alloc;
 
-mod app;
 mod console;
 mod dma;
 mod fdt;
@@ -25,10 +24,10 @@ mod virtio;
 
 use alloc::{borrow::ToOwned, format, string::String, vec::Vec};
 
-use app::{Action, App, Device, Key, Live, Machine, Micros, Network};
 use plic::Plic;
 use rtc::Rtc;
 use shell::{Shell, Wish};
+use tv_app::{Action, App, Device, Key, Live, Machine, Micros, Network};
 use uart::Uart;
 use ui::{Canvas, Point, Rectangle, Ui, Xrgb8888};
 use virtio::{
@@ -83,7 +82,9 @@ impl Tv {
         let harts: Vec<_> = tree.harts().collect();
         let own = harts.iter().copied().find(|h| h.cell("reg") == Some(hart as u32));
         let list = |key: &str| own.map(|h| h.strings(key).collect::<Vec<_>>()).unwrap_or_default();
-        let isa = list("riscv,isa").first().map_or_else(|| list("riscv,isa-extensions").join("_"), |s| (*s).to_owned());
+        let isa = list("riscv,isa")
+            .first()
+            .map_or_else(|| list("riscv,isa-extensions").join("_"), |s| (*s).to_owned());
         let sstc = isa.split('_').any(|e| e == "sstc") || list("riscv,isa-extensions").contains(&"sstc");
 
         let plic = ["riscv,plic0", "sifive,plic-1.0.0"].iter().find_map(|c| tree.compatible(c).next());
@@ -132,9 +133,10 @@ impl Tv {
             live: Live { heap_size, ..Live::default() },
             pointer: (0, 0),
         };
-        let mut slots: Vec<_> = tree.compatible("virtio,mmio").filter_map(|n| {
-            Transport::probe(tree.address(n)?, n.cell("interrupts")?, plic)
-        }).collect();
+        let mut slots: Vec<_> = tree
+            .compatible("virtio,mmio")
+            .filter_map(|n| Transport::probe(tree.address(n)?, n.cell("interrupts")?, plic))
+            .collect();
         slots.sort_by_key(Transport::base);
         for transport in slots {
             tv.attach(transport);
@@ -256,7 +258,9 @@ impl Tv {
     fn event(&mut self, input: usize, event: Event) -> Option<Action> {
         let now = self.now();
         let range = self.inputs[input].range;
-        let part = |value: i32, range: u32| (value.max(0) as u64 * 65_535 / u64::from(range.max(1))).min(65_535) as u32;
+        let part = |value: i32, range: u32| {
+            (value.max(0) as u64 * 65_535 / u64::from(range.max(1))).min(65_535) as u32
+        };
         match (event.kind, event.code) {
             (EV_ABS, ABS_X | ABS_MT_X) => self.pointer.0 = part(event.value, range.0),
             (EV_ABS, ABS_Y | ABS_MT_Y) => self.pointer.1 = part(event.value, range.1),
@@ -269,7 +273,9 @@ impl Tv {
                 }
                 return self.app.key(key, &self.inputs[input].name, now, &self.live);
             }
-            (virtio::input::EV_SYN, 0) if range.0 > 0 => self.app.pointer(self.pointer.0, self.pointer.1, now),
+            (virtio::input::EV_SYN, 0) if range.0 > 0 => {
+                self.app.pointer(self.pointer.0, self.pointer.1, now)
+            }
             _ => {}
         }
         None

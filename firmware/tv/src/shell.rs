@@ -2,11 +2,9 @@
 
 use alloc::string::String;
 
-use crate::{
-    app::{Action, App, Key, Live, Micros},
-    print, println,
-    rtc::Date,
-};
+use tv_app::{Action, App, Date, Key, Live, Micros};
+
+use crate::{print, println};
 
 const HELP: &str = "\
 help          this list
@@ -46,7 +44,9 @@ impl Shell {
                 for event in app.take_log() {
                     println!("tv: {event}");
                 }
-                Self::prompt();
+                if wish.is_none() {
+                    Self::prompt();
+                }
                 return wish;
             }
             0x08 | 0x7f => {
@@ -72,7 +72,10 @@ fn run(line: &str, app: &mut App, now: Micros, live: &Live) -> Option<Wish> {
         "devices" => {
             for d in &app.machine.devices {
                 let state = if d.driven { "in use" } else { "found" };
-                println!("{:#x} irq {} id {} {} features {:#x} {state}", d.address, d.irq, d.id, d.kind, d.features);
+                println!(
+                    "{:#x} irq {} id {} {} features {:#x} {state}",
+                    d.address, d.irq, d.id, d.kind, d.features
+                );
             }
         }
         "key" => {
@@ -117,7 +120,12 @@ fn info(app: &App, now: Micros, live: &Live) {
     println!("isa       {}", m.isa);
     println!("mmu       {}", m.mmu);
     println!("harts     {} ({} asleep)", m.harts, live.parked);
-    println!("memory    {} KiB, heap {} of {} KiB", m.memory >> 10, live.heap_used >> 10, live.heap_size >> 10);
+    println!(
+        "memory    {} KiB, heap {} of {} KiB",
+        m.memory >> 10,
+        live.heap_used >> 10,
+        live.heap_size >> 10
+    );
     println!("timer     {} Hz by {}", m.timebase, if m.sstc { "Sstc" } else { "SBI" });
     println!("firmware  {}", m.sbi);
     println!("screen    {} x {}, {} frames", m.screen.width, m.screen.height, live.frames);

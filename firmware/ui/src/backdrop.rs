@@ -63,8 +63,8 @@ impl Backdrop {
                     let square = ((dx * dx + dy * dy) << 16) / (radius * radius).max(1);
                     // (1 - d^2)^3 falls to zero without an edge.
                     let near = ((1 << 16) - square).max(0);
-                    let level = near * near >> 16;
-                    let level = (level * near >> 16) * light.strength >> 8;
+                    let level = (near * near) >> 16;
+                    let level = (((level * near) >> 16) * light.strength) >> 8;
                     for (lane, part) in rgb.iter_mut().zip(light.color.rgb_parts()) {
                         *lane += i64::from(part) * level;
                     }
@@ -75,30 +75,83 @@ impl Backdrop {
         Self { columns, rows, nodes }
     }
 
-    /// Writes the pixels of row `y` from column `x` on.
+    /// Writes the pixels of row `y` from column `x` on. Blocks of 2 x 2 pixels share a colour: half the rows are copies.
     pub fn row<P: Pixel>(&self, y: i32, x: i32, mut out: &mut [P]) {
-        let (y, mut x) = (y.max(0) as usize, x.max(0) as usize);
+        let (y, mut x) = (y.max(0) as usize / 2 * 2, x.max(0) as usize);
         let (row, down) = ((y / CELL).min(self.rows - 2), (y % CELL) as i64);
         let node = |column: usize| -> [i64; 3] {
             let at = row * self.columns + column.min(self.columns - 1);
-            let (Some(a), Some(b)) = (self.nodes.get(at), self.nodes.get(at + self.columns)) else { return [0; 3] };
+            let (Some(a), Some(b)) = (self.nodes.get(at), self.nodes.get(at + self.columns)) else {
+                return [0; 3];
+            };
             [0, 1, 2].map(|c| i64::from(a[c]) + (i64::from(b[c]) - i64::from(a[c])) * down / CELL as i64)
         };
-        let dither = &DITHER[y % 4];
+        let dither = DITHER[y / 2 % 4].map(|level| pack([i64::from(level); 3]));
         while !out.is_empty() {
             let (column, across) = (x / CELL, x % CELL);
             let count = (CELL - across).min(out.len());
             let (left, right) = (node(column), node(column + 1));
-            let step = [0, 1, 2].map(|c| ((right[c] - left[c]) / CELL as i64) as i32);
-            let mut at = [0, 1, 2].map(|c| (left[c] as i32).wrapping_add(step[c] * across as i32));
+            let step = [0, 1, 2].map(|c| (right[c] - left[c]) / (CELL as i64 / 2));
+            let mut at = pack([0, 1, 2].map(|c| left[c] + step[c] * (across / 2) as i64));
+            let step = pack(step);
             let (run, rest) = core::mem::take(&mut out).split_at_mut(count);
-            for (i, pixel) in run.iter_mut().enumerate() {
-                let noise = dither[(x + i) % 4];
-                let lane = |v: i32| (v as u32).wrapping_add(noise) >> 16;
-                *pixel = P::new(Color::rgb_u32(lane(at[0]), lane(at[1]), lane(at[2])));
-                at = [0, 1, 2].map(|c| at[c].wrapping_add(step[c]));
+            let mut index = across / 2;
+            let mut next = || {
+                let pixel = P::new(unpack(at.wrapping_add(dither[index % 4])));
+                at = at.wrapping_add(step);
+                index += 1;
+                pixel
+            };
+            // An odd start is the second pixel of its block, an odd end the first of one.
+            let (first, run) = run.split_at_mut(across % 2);
+            let (blocks, last) = run.as_chunks_mut();
+            first.iter_mut().for_each(|p| *p = next());
+            for [a, b] in blocks {
+                let pixel = next();
+                (*a, *b) = (pixel, pixel);
             }
+            last.iter_mut().for_each(|p| *p = next());
             (out, x) = (rest, x + count);
         }
+    }
+}
+
+/// Three lanes of 8 bits and 13 fractional bits in one word: one addition moves all three. Negative lanes borrow from the
+/// lane above, which the sum of two packed words makes good.
+fn pack(lanes: [i64; 3]) -> i64 {
+    let [r, g, b] = lanes.map(|v| v >> 3);
+    (r << 42) + (g << 21) + b
+}
+
+fn unpack(packed: i64) -> Color {
+    let lane = |shift: u32| (packed >> (shift + 13)) as u32 & 0xff;
+    Color::rgb_u32(lane(42), lane(21), lane(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Xrgb8888;
+    use alloc::vec;
+
+    #[test]
+    fn a_part_of_a_row_is_the_same_as_in_the_whole() {
+        let backdrop = Backdrop::new(Size::new(300, 200));
+        for y in [0, 1, 63, 199] {
+            let mut whole = vec![Xrgb8888(0); 300];
+            backdrop.row(y, 0, &mut whole);
+            for (from, to) in [(0, 1), (1, 2), (31, 65), (33, 300)] {
+                let mut part = vec![Xrgb8888(0); to - from];
+                backdrop.row(y, from as i32, &mut part);
+                assert_eq!(part, whole[from..to], "row {y} from {from}");
+            }
+        }
+    }
+
+    #[test]
+    fn lanes_survive_packing() {
+        let at =
+            pack([200 << 16, 3 << 16, 255 << 16]).wrapping_add(pack([-(9 << 16), 1 << 16, -(255 << 16)]));
+        assert_eq!(unpack(at), Color::rgb(191, 4, 0));
     }
 }

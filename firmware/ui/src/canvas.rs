@@ -1,5 +1,6 @@
 //! Pixels: a window into the screen that primitives draw to, clipped and with alpha.
 
+use alloc::vec::Vec;
 use core::convert::Infallible;
 
 use embedded_graphics::{
@@ -143,7 +144,7 @@ impl<'a, P: Pixel> Canvas<'a, P> {
         for (x, p) in (start..).zip(row) {
             let coverage = at(x);
             if coverage > 0 {
-                *p = p.blend(color, (coverage + 1) * alpha >> 8);
+                *p = p.blend(color, ((coverage + 1) * alpha) >> 8);
             }
         }
     }
@@ -191,44 +192,34 @@ impl<'a, P: Pixel> Canvas<'a, P> {
         let inner = crate::rect(x0 + width, y0 + width, x1 - x0 - 2 * width, y1 - y0 - 2 * width);
         let inner = Rounded::new(inner, (outer.radius - width).max(0));
         for y in self.rows(r) {
-            if y < y0 + width || y >= y1 - width {
-                self.shaded(y, x0, x1, color, |x| outer.coverage(x, y) - inner.coverage(x, y).min(outer.coverage(x, y)));
-                continue;
-            }
+            // Only the corners need thought.
+            let flat = y < y0 + width || y >= y1 - width;
             let inset = outer.inset(y).max(width);
+            if flat {
+                self.span(y, x0 + inset, x1 - inset, color);
+            }
             for (a, b) in [(x0, x0 + inset), (x1 - inset, x1)] {
                 self.shaded(y, a, b, color, |x| {
                     let covered = outer.coverage(x, y);
-                    covered - inner.coverage(x, y).min(covered)
+                    if covered == 0 { 0 } else { covered - inner.coverage(x, y).min(covered) }
                 });
             }
         }
     }
 
-    /// A soft light or shadow that `panel` casts: fading to nothing over `spread` pixels around its shape moved down by
-    /// `drop`. What the panel itself covers is left out, so that panels may be translucent.
-    pub fn glow(&mut self, panel: Rectangle, radius: i32, drop: i32, spread: i32, color: Color) {
-        let hole = Rounded::new(panel, radius);
-        let shape = Rounded::new(Rectangle::new(panel.top_left + Point::new(0, drop), panel.size), radius);
-        let (x0, y0, x1, y1) = shape.edges;
-        let full = 16 * spread.max(1) as u32;
-        let fade = |d: u32| {
-            let left = (full.saturating_sub(d) << 8) / full;
-            (left * left >> 8).min(255)
-        };
-        let radius = hole.radius;
-        for y in self.rows(crate::rect(x0 - spread, y0 - spread, x1 - x0 + 2 * spread, y1 - y0 + 2 * spread)) {
-            let mut ends = |inset: i32| {
-                for (a, b) in [(x0 - spread, x0 + inset), (x1 - inset, x1 + spread)] {
-                    self.shaded(y, a, b, color, |x| fade(shape.distance(x, y)) * (255 - hole.coverage(x, y)) / 255);
-                }
-            };
-            if y >= hole.edges.1 && y < hole.edges.3 {
-                ends(hole.inset(y));
-            } else {
-                ends(radius);
-                let level = fade(shape.distance(x0 + radius, y));
-                self.span(y, x0 + radius, x1 - radius, color.scaled(level + 1));
+    /// A soft light or shadow around `panel`.
+    pub(crate) fn glow(&mut self, panel: Rectangle, halo: &Halo, color: Color) {
+        let (x0, y0, x1, y1) = edges(panel);
+        let Halo { radius, drop, spread, .. } = *halo;
+        let (left, right) = (x0 - spread, x1 + spread);
+        for y in self.rows(crate::rect(left, y0 + drop - spread, right - left, y1 - y0 + 2 * spread)) {
+            let levels = halo.row(y - (y0 + drop - spread), y1 - y0);
+            let level = |i: i32| levels.get(i as usize).map_or(0, |&l| u32::from(l));
+            self.shaded(y, left, x0 + radius, color, |x| level(x - left));
+            self.shaded(y, x1 - radius, right, color, |x| level(right - 1 - x));
+            let middle = level(spread + radius);
+            if middle > 0 {
+                self.span(y, x0 + radius, x1 - radius, color.scaled(middle + 1));
             }
         }
     }
@@ -237,25 +228,34 @@ impl<'a, P: Pixel> Canvas<'a, P> {
     pub fn arc(&mut self, r: Rectangle, thickness: i32, from: u32, sweep: u32, color: Color) {
         let size = r.size.width.min(r.size.height) as i32;
         // Sixteenths of a pixel, measured from the centre.
-        let (cx, cy) = (r.top_left.x * 16 + r.size.width as i32 * 8, r.top_left.y * 16 + r.size.height as i32 * 8);
+        let (cx, cy) =
+            (r.top_left.x * 16 + r.size.width as i32 * 8, r.top_left.y * 16 + r.size.height as i32 * 8);
         let (outer, inner) = (size * 8, size * 8 - thickness * 16);
         let middle = (outer + inner) / 2;
         let end = |turn: u32| {
-            (crate::trig::sin(turn) * (middle / 4) >> 13, -(crate::trig::cos(turn) * (middle / 4)) >> 13)
+            ((crate::trig::sin(turn) * (middle / 4)) >> 13, -(crate::trig::cos(turn) * (middle / 4)) >> 13)
         };
         let (start, stop) = (end(from), end(from.wrapping_add(sweep)));
         let whole = sweep >= 0xffff;
         let half = thickness * 8;
-        let (x0, _, x1, _) = edges(r);
+        // A clip rectangle that lies inside the ring's hole, or outside of it, sees nothing of it.
+        let (x0, y0, x1, y1) = edges(self.clip.intersection(&r));
+        let near = |low: i32, high: i32, c: i32| (low * 16 - c).max(c - high * 16).max(0);
+        let far = |low: i32, high: i32, c: i32| (low * 16 - c).abs().max((high * 16 - c).abs());
+        let square = |x: i32, y: i32| x * x + y * y;
+        if square(near(x0, x1, cx), near(y0, y1, cy)) > (outer + 16) * (outer + 16)
+            || inner > 16 && square(far(x0, x1, cx), far(y0, y1, cy)) < (inner - 16) * (inner - 16)
+        {
+            return;
+        }
+        // Half the ring's width along a row, in whole pixels, rounded outwards or inwards.
+        let reach = |radius: i32, dy: i32| (radius * radius - dy * dy).max(0).isqrt() / 16;
+        let center = cx / 16;
         for y in self.rows(r) {
             let dy = y * 16 + 8 - cy;
-            self.shaded(y, x0, x1, color, |x| {
+            let coverage = |x: i32| {
                 let dx = x * 16 + 8 - cx;
-                let squared = dx * dx + dy * dy;
-                if squared > (outer + 16) * (outer + 16) || squared < (inner - 16).max(0).pow(2) {
-                    return 0;
-                }
-                let d = (squared as u32).isqrt() as i32;
+                let d = ((dx * dx + dy * dy) as u32).isqrt() as i32;
                 let ring = edge(outer - d).min(edge(d - inner));
                 let cross = |v: (i32, i32)| i64::from(v.0) * i64::from(dy) - i64::from(v.1) * i64::from(dx);
                 let inside = match sweep {
@@ -263,7 +263,7 @@ impl<'a, P: Pixel> Canvas<'a, P> {
                     0..0x8000 => cross(start) >= 0 && cross(stop) < 0,
                     _ => cross(start) >= 0 || cross(stop) < 0,
                 };
-                if inside {
+                if inside || ring == 0 {
                     return ring;
                 }
                 let cap = |v: (i32, i32)| {
@@ -271,7 +271,14 @@ impl<'a, P: Pixel> Canvas<'a, P> {
                     edge(half - ((ex * ex + ey * ey) as u32).isqrt() as i32)
                 };
                 cap(start).max(cap(stop))
-            });
+            };
+            let (far, near) = (reach(outer + 16, dy) + 2, reach((inner - 16).max(0), dy) - 2);
+            if near > 0 {
+                self.shaded(y, center - far, center - near, color, coverage);
+                self.shaded(y, center + near, center + far, color, coverage);
+            } else {
+                self.shaded(y, center - far, center + far, color, coverage);
+            }
         }
     }
 
@@ -290,6 +297,11 @@ impl<'a, P: Pixel> Canvas<'a, P> {
     }
 }
 
+/// The radius that fits a rectangle.
+pub(crate) fn limit(r: Rectangle, radius: i32) -> i32 {
+    radius.min(r.size.width as i32 / 2).min(r.size.height as i32 / 2).max(0)
+}
+
 /// Coverage of a pixel whose centre lies `inside` sixteenths of a pixel inside an edge.
 #[inline]
 fn edge(inside: i32) -> u32 {
@@ -300,11 +312,16 @@ fn edge(inside: i32) -> u32 {
 struct Rounded {
     edges: (i32, i32, i32, i32),
     radius: i32,
+    /// Squares of the distances from a corner's centre up to which pixels are wholly inside, and from which outside.
+    inside: i32,
+    outside: i32,
 }
 
 impl Rounded {
     fn new(r: Rectangle, radius: i32) -> Self {
-        Self { edges: edges(r), radius: radius.min(r.size.width as i32 / 2).min(r.size.height as i32 / 2).max(0) }
+        let radius = limit(r, radius);
+        let square = |v: i32| v.max(0) * v.max(0);
+        Self { edges: edges(r), radius, inside: square(radius * 16 - 8), outside: square(radius * 16 + 8) }
     }
 
     /// How many columns at each end of row `y` may be partly covered.
@@ -313,17 +330,16 @@ impl Rounded {
         if y < y0 + self.radius || y >= y1 - self.radius { self.radius } else { 0 }
     }
 
-    /// Distance in sixteenths of a pixel from the pixel's centre to the core, the rectangle shrunk by the radius.
+    /// How far the pixel's centre is outside the core, the rectangle shrunk by the radius, along x and y in sixteenths of
+    /// a pixel.
     #[inline]
-    fn to_core(&self, x: i32, y: i32) -> u32 {
+    fn beyond_core(&self, x: i32, y: i32) -> (u32, u32) {
         let (x0, y0, x1, y1) = self.edges;
         let outside = |v: i32, low: i32, high: i32| {
             let v = v * 16 + 8;
             (low * 16 - v).max(v - high * 16).max(0) as u32
         };
-        let dx = outside(x, x0 + self.radius, x1 - self.radius);
-        let dy = outside(y, y0 + self.radius, y1 - self.radius);
-        if dx == 0 || dy == 0 { dx + dy } else { (dx * dx + dy * dy).isqrt() }
+        (outside(x, x0 + self.radius, x1 - self.radius), outside(y, y0 + self.radius, y1 - self.radius))
     }
 
     #[inline]
@@ -332,13 +348,74 @@ impl Rounded {
         if x < x0 || x >= x1 || y < y0 || y >= y1 {
             return 0;
         }
-        edge(self.radius * 16 - self.to_core(x, y) as i32)
+        let (dx, dy) = self.beyond_core(x, y);
+        if dx == 0 || dy == 0 {
+            return edge(self.radius * 16 - (dx + dy) as i32);
+        }
+        // Most pixels are well inside or outside and need no root.
+        let square = (dx * dx + dy * dy) as i32;
+        match square {
+            _ if square <= self.inside => 255,
+            _ if square >= self.outside => 0,
+            _ => edge(self.radius * 16 - square.isqrt()),
+        }
+    }
+}
+
+/// The light around panels of one kind: how bright it is beside a corner, as levels from 0 to 255.
+///
+/// It fades to nothing over `spread` pixels around the panel's shape moved down by `drop`; what the panel itself covers is
+/// left out, so that panels may be translucent. The left half serves the right one too, and one row all straight ones.
+pub(crate) struct Halo {
+    radius: i32,
+    drop: i32,
+    spread: i32,
+    /// Height of the panel the levels were made for: as much as holds both corners and one straight row.
+    height: i32,
+    levels: Vec<u8>,
+}
+
+impl Halo {
+    /// Height of the panel to make levels for, where one of `height` is drawn.
+    pub fn height(height: i32, radius: i32, drop: i32) -> i32 {
+        height.min(2 * radius + drop + 1)
     }
 
-    /// Distance outside the shape in sixteenths of a pixel; 0 inside.
-    #[inline]
-    fn distance(&self, x: i32, y: i32) -> u32 {
-        self.to_core(x, y).saturating_sub(self.radius as u32 * 16)
+    /// Its `height` is from [`Self::height`], its radius at most half the panel's sides.
+    pub fn new(height: i32, radius: i32, drop: i32, spread: i32) -> Self {
+        let width = 2 * radius + 1;
+        let hole = Rounded::new(crate::rect(0, 0, width, height), radius);
+        let shape = Rounded::new(crate::rect(0, drop, width, height), radius);
+        let full = 16 * spread.max(1) as u32;
+        let mut levels = Vec::with_capacity(((height + 2 * spread) * (spread + radius + 1)).max(0) as usize);
+        for y in drop - spread..drop + height + spread {
+            let mut root = (spread + radius) as u32 * 16;
+            for x in -spread..=radius {
+                let (dx, dy) = shape.beyond_core(x, y);
+                let square = dx * dx + dy * dy;
+                // The root of the pixel before is near: two of Newton's steps suffice.
+                root = u32::midpoint(root, square / root.max(1));
+                root = u32::midpoint(root, square / root.max(1));
+                let outside = root.saturating_sub(radius as u32 * 16);
+                let left = (full.saturating_sub(outside) << 8) / full;
+                let level = ((left * left) >> 8).min(255);
+                levels.push((level * (255 - hole.coverage(x, y)) / 255) as u8);
+            }
+        }
+        Self { radius, drop, spread, height, levels }
+    }
+
+    /// How many bytes it holds.
+    pub fn size(&self) -> usize {
+        self.levels.len()
+    }
+
+    /// The levels of row `y` from the top of the light, around a panel of `height`.
+    fn row(&self, y: i32, height: i32) -> &[u8] {
+        let top = self.spread + self.radius;
+        let y = if y <= top { y } else { (y - (height - self.height)).max(top) };
+        let columns = (self.spread + self.radius + 1) as usize;
+        self.levels.chunks_exact(columns).nth(y as usize).unwrap_or_default()
     }
 }
 

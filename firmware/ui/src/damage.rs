@@ -32,3 +32,25 @@ pub(crate) fn add(list: &mut Vec<Rectangle>, new: Rectangle) {
         list.extend(all);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn neighbours_join_and_strangers_stay_apart() {
+        let mut list = Vec::new();
+        add(&mut list, rect(0, 0, 10, 10));
+        add(&mut list, rect(500, 0, 10, 10));
+        add(&mut list, rect(10, 0, 10, 10));
+        add(&mut list, rect(0, 0, 0, 5));
+        assert_eq!(list, [rect(500, 0, 10, 10), rect(0, 0, 20, 10)]);
+    }
+
+    #[test]
+    fn many_become_one() {
+        let mut list = Vec::new();
+        (0..=MOST as i32).for_each(|i| add(&mut list, rect(i * 100, 0, 10, 10)));
+        assert_eq!(list, [rect(0, 0, MOST as i32 * 100 + 10, 10)]);
+    }
+}

@@ -77,7 +77,8 @@ fn flatten(segments: Segments, size: u32) -> Vec<(Fixed, Fixed)> {
                 let (from, mut last) = (at, at);
                 for i in 1..=steps {
                     let j = steps - i;
-                    let mix = |a: i32, b: i32, d: i32| (a * j * j + 2 * b * i * j + d * i * i) / (steps * steps);
+                    let mix =
+                        |a: i32, b: i32, d: i32| (a * j * j + 2 * b * i * j + d * i * i) / (steps * steps);
                     let next = if i == steps { to } else { (mix(from.0, c.0, to.0), mix(from.1, c.1, to.1)) };
                     lines.push((last, next));
                     last = next;
@@ -129,5 +130,37 @@ impl Area {
                 break;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::outline::Outlines;
+
+    /// A set with one glyph: a square from (0, 0) to half an em, 512 units.
+    static SQUARE: &[u8] = &[
+        b'O', b'U', b'T', b'1', 0, 4, 0, 0, 0, 4, 1, 0, // header
+        b'a', 0, 0, 4, 0, 0, // code, advance, offset
+        1, 0, // move 0, 0
+        0x82, 0x20, 0, // line +512, 0
+        2, 0x80, 8, // line 0, +512
+        0xfe, 0x1f, 0, // line -512, 0
+        0,
+    ];
+
+    #[test]
+    fn coverage_is_the_area() {
+        let glyph = Outlines::new(SQUARE).glyph(u16::from(b'a')).unwrap();
+        // Half an em of 5 pixels: 2.5 pixels a side.
+        let mask = fill(glyph.segments(), 5);
+        let rows: Vec<_> = mask.alpha.chunks(mask.width).map(|r| r[..3].to_vec()).collect();
+        assert_eq!(rows, [[255, 255, 128], [255, 255, 128], [128, 128, 64]]);
+        assert_eq!((mask.left, mask.top), (0, 0));
+    }
+
+    #[test]
+    fn an_unknown_glyph_is_none() {
+        assert!(Outlines::new(SQUARE).glyph(u16::from(b'b')).is_none());
     }
 }

@@ -3,7 +3,8 @@
 use alloc::collections::BTreeMap;
 
 use crate::{
-    Canvas, Color, Pixel, Point,
+    Canvas, Color, Pixel, Point, Rectangle, Shadow,
+    canvas::{Halo, limit},
     icon::Icon,
     outline::Outlines,
     raster::{self, Mask},
@@ -44,14 +45,16 @@ impl Weight {
     }
 }
 
-/// Rasterised glyphs, kept for the next time.
+/// Rasterised glyphs and lights, kept for the next time.
 #[derive(Default)]
 pub(crate) struct Glyphs {
     masks: BTreeMap<(Weight, u16, u32), Mask>,
+    /// By height, radius, drop and spread.
+    halos: BTreeMap<[i32; 4], Halo>,
     bytes: usize,
 }
 
-/// Glyphs beyond this many bytes of coverage are dropped and drawn anew.
+/// What goes beyond this many bytes is dropped and made anew.
 const CACHE: usize = 512 << 10;
 
 /// Half the difference of capital and small letters' heights, in 1/1024 em.
@@ -62,24 +65,52 @@ impl Glyphs {
         let key = (weight, code, size);
         if !self.masks.contains_key(&key) {
             let mask = raster::fill(weight.outlines().glyph(code)?.segments(), size);
-            if self.bytes + mask.alpha.len() > CACHE {
-                self.masks.clear();
-                self.bytes = 0;
-            }
-            self.bytes += mask.alpha.len();
+            self.account(mask.alpha.len());
             self.masks.insert(key, mask);
         }
         self.masks.get(&key)
     }
 
+    fn account(&mut self, bytes: usize) {
+        if self.bytes + bytes > CACHE {
+            self.masks.clear();
+            self.halos.clear();
+            self.bytes = 0;
+        }
+        self.bytes += bytes;
+    }
+
+    /// The shadow or light of a panel.
+    pub fn glow<P: Pixel>(&mut self, canvas: &mut Canvas<P>, panel: Rectangle, radius: i32, s: Shadow) {
+        let radius = limit(panel, radius);
+        let height = Halo::height(panel.size.height as i32, radius, s.drop);
+        let key = [height, radius, s.drop, s.spread];
+        if !self.halos.contains_key(&key) {
+            let halo = Halo::new(height, radius, s.drop, s.spread);
+            self.account(halo.size());
+            self.halos.insert(key, halo);
+        }
+        if let Some(halo) = self.halos.get(&key) {
+            canvas.glow(panel, halo, s.color);
+        }
+    }
+
     /// One line with its baseline's left end at `pen`; `size` in pixels an em.
-    pub fn text<P: Pixel>(&mut self, canvas: &mut Canvas<P>, style: Style, size: u32, pen: Point, text: &str, color: Color) {
+    pub fn text<P: Pixel>(
+        &mut self,
+        canvas: &mut Canvas<P>,
+        style: Style,
+        size: u32,
+        pen: Point,
+        text: &str,
+        color: Color,
+    ) {
         let weight = style.weight();
         let mut x = 0;
         for c in text.chars() {
             let code = code(weight.outlines(), c);
             // A colon between figures stands at the middle of their height, not of the small letters'.
-            let raise = if style == Style::Clock && c == ':' { COLON * size as i32 >> 10 } else { 0 };
+            let raise = if style == Style::Clock && c == ':' { (COLON * size as i32) >> 10 } else { 0 };
             let at = Point::new(pen.x + ((x + 512) >> 10), pen.y - raise);
             if let Some(mask) = self.get(weight, code, size) {
                 canvas.mask(mask, at, color);

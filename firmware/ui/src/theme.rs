@@ -30,9 +30,13 @@ impl Color {
         Self(self.0 & 0x00ff_ffff | (alpha as u32) << 24)
     }
 
+    pub(crate) const fn is_visible(self) -> bool {
+        self.0 >> 24 != 0
+    }
+
     /// Opacity times `level` of 256.
     pub(crate) const fn scaled(self, level: u32) -> Self {
-        self.alpha(((self.0 >> 24) * level >> 8) as u8)
+        self.alpha((((self.0 >> 24) * level) >> 8) as u8)
     }
 
     pub(crate) const fn rgb_parts(self) -> [u32; 3] {

@@ -63,7 +63,12 @@ impl Item {
         let (x0, y0, x1, y1) = edges(self.rect);
         match &self.widget {
             Widget::Panel { shadow: Some(s), .. } => {
-                let shadow = rect(x0 - s.spread, y0 - s.spread + s.drop, x1 - x0 + 2 * s.spread, y1 - y0 + 2 * s.spread);
+                let shadow = rect(
+                    x0 - s.spread,
+                    y0 - s.spread + s.drop,
+                    x1 - x0 + 2 * s.spread,
+                    y1 - y0 + 2 * s.spread,
+                );
                 damage::union(self.rect, shadow)
             }
             // Glyphs may overhang their advance, and rounding adds a pixel.
@@ -86,11 +91,13 @@ impl Item {
             }
             Widget::Panel { radius, fill, border, shadow } => {
                 if let Some(s) = shadow {
-                    canvas.glow(self.rect, *radius, s.drop, s.spread, s.color);
+                    glyphs.glow(canvas, self.rect, *radius, *s);
                 }
-                canvas.rounded(self.rect, *radius, fill.0, fill.1);
-                if let Some((width, color)) = border {
-                    canvas.rounded_border(self.rect, *radius, *width, *color);
+                if fill.0.is_visible() || fill.1.is_visible() {
+                    canvas.rounded(self.rect, *radius, fill.0, fill.1);
+                }
+                if let Some((width, color)) = border.filter(|b| b.1.is_visible()) {
+                    canvas.rounded_border(self.rect, *radius, width, color);
                 }
             }
             Widget::Ring { thickness, from, sweep, color } => {
@@ -117,7 +124,7 @@ impl View {
         let design = form.design();
         let ratio = |pixels: u32, units: u32| (i64::from(pixels) << 16) / i64::from(units);
         let scale = ratio(screen.width, design.width).min(ratio(screen.height, design.height));
-        let spare = |pixels: u32, units: u32| (pixels as i32 - (i64::from(units) * scale >> 16) as i32) / 2;
+        let spare = |pixels: u32, units: u32| (pixels as i32 - ((i64::from(units) * scale) >> 16) as i32) / 2;
         let origin = Point::new(spare(screen.width, design.width), spare(screen.height, design.height));
         Self { form, scale, origin, items: Vec::new() }
     }
@@ -129,7 +136,7 @@ impl View {
     }
 
     fn px(&self, units: i32) -> i32 {
-        (i64::from(units) * self.scale + 0x8000 >> 16) as i32
+        ((i64::from(units) * self.scale + 0x8000) >> 16) as i32
     }
 
     fn place(&self, r: Rectangle) -> Rectangle {
@@ -181,7 +188,14 @@ impl View {
     }
 
     /// A rounded rectangle with an optional border (width and colour) and shadow.
-    pub fn panel(&mut self, r: Rectangle, radius: i32, fill: Fill, border: Option<(i32, Color)>, shadow: Option<Shadow>) {
+    pub fn panel(
+        &mut self,
+        r: Rectangle,
+        radius: i32,
+        fill: Fill,
+        border: Option<(i32, Color)>,
+        shadow: Option<Shadow>,
+    ) {
         let border = border.map(|(width, color)| (self.px(width).max(1), color));
         let shadow = shadow.map(|s| Shadow { spread: self.px(s.spread), drop: self.px(s.drop), ..s });
         let (rect, radius) = (self.place(r), self.px(radius));
@@ -227,8 +241,11 @@ impl<P: Pixel> Ui<P> {
         let mut picture = Vec::new();
         if keep_backdrop && screen.width > 0 {
             picture = vec![P::new(Color::hex(0)); screen.width as usize * screen.height as usize];
-            for (y, row) in (0..).zip(picture.chunks_exact_mut(screen.width as usize)) {
-                backdrop.row(y, 0, row);
+            let width = screen.width as usize;
+            for (y, rows) in (0..).step_by(2).zip(picture.chunks_mut(2 * width)) {
+                let (even, odd) = rows.split_at_mut(width);
+                backdrop.row(y, 0, even);
+                odd.copy_from_slice(&even[..odd.len()]);
             }
         }
         Self { screen, backdrop, picture, glyphs: Glyphs::default(), items: Vec::new(), drawn: false }

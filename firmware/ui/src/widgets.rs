@@ -59,34 +59,41 @@ pub fn status_bar(view: &mut View, status: &Status) {
     }
 }
 
+/// How much larger a tile with this much focus (0 to 256) is, on each side.
+fn grown(r: Rectangle, focus: i32) -> (Rectangle, i32) {
+    let (x0, y0, x1, y1) = edges(r);
+    let (grow_x, grow_y) = ((x1 - x0) * focus / 256 / 14, (y1 - y0) * focus / 256 / 14);
+    (rect(x0 - grow_x, y0 - grow_y, x1 - x0 + 2 * grow_x, y1 - y0 + 2 * grow_y), grow_y)
+}
+
+/// The shadow of a [`tile`], to be drawn before all tiles of a row, so that none darkens its neighbour.
+pub fn tile_shadow(view: &mut View, r: Rectangle, (_, deep): Accent, focus: i32) {
+    let (at, grow) = grown(r, focus);
+    let color = Color::hex(0x000008).alpha(110).mix(deep.alpha(190), focus as u32);
+    let shadow = Shadow { spread: 26 + 40 * focus / 256, drop: 10, color };
+    let clear = Color::hex(0).alpha(0);
+    view.panel(at, r.size.height as i32 / 6 + grow, (clear, clear), None, Some(shadow));
+}
+
 /// An application's tile. `focus` runs from 0 to 256 and enlarges it, lights its edge and its label.
 pub fn tile(view: &mut View, r: Rectangle, icon: Icon, name: &str, (light, deep): Accent, focus: i32) {
     let (x0, y0, x1, y1) = edges(r);
     let (width, height) = (x1 - x0, y1 - y0);
-    let (grow_x, grow_y) = (width * focus / 256 / 14, height * focus / 256 / 14);
-    let r = rect(x0 - grow_x, y0 - grow_y, width + 2 * grow_x, height + 2 * grow_y);
+    let (r, grow_y) = grown(r, focus);
     let radius = height / 6 + grow_y;
     let level = focus as u32;
-    let shadow = Shadow {
-        spread: 26 + 40 * focus / 256,
-        drop: 10,
-        color: Color::hex(0x000008).alpha(110).mix(deep.alpha(190), level),
-    };
-    view.panel(r, radius, (light, deep), None, Some(shadow));
-    // A light from above on the upper half gives the tile its depth.
-    let gloss = (Color::hex(0xffffff).alpha(46), Color::hex(0xffffff).alpha(0));
-    view.panel(r, radius, gloss, None, None);
+    // A light from above gives the tile its depth.
+    let top = light.mix(Color::hex(0xffffff), 44);
+    view.panel(r, radius, (top, deep), None, None);
     let size = height * 42 / 100 + 2 * grow_y;
     let center = ((x0 + x1) / 2, (y0 + y1) / 2);
     view.icon(center.0 - size / 2, center.1 - size / 2, size, icon, Color::hex(0xffffff).alpha(238));
-    if focus > 0 {
-        let gap = 9;
-        let (left, top, right, bottom) = edges(r);
-        let ring = rect(left - gap, top - gap, right - left + 2 * gap, bottom - top + 2 * gap);
-        let clear = Color::hex(0xffffff).alpha(0);
-        let color = theme::FOCUS.alpha((focus * 255 / 256) as u8);
-        view.panel(ring, radius + gap, (clear, clear), Some((4, color)), None);
-    }
+    // Drawn without focus too, invisibly: a view that keeps its number of items redraws less.
+    let gap = 9;
+    let (left, top, right, bottom) = edges(r);
+    let ring = rect(left - gap, top - gap, right - left + 2 * gap, bottom - top + 2 * gap);
+    let color = theme::FOCUS.alpha((focus * 255 / 256) as u8);
+    view.panel(ring, radius + gap, (color.alpha(0), color.alpha(0)), Some((4, color)), None);
     let color = theme::TEXT_FAINT.mix(theme::TEXT, level);
     let below = rect(x0 - 40, y1 + 26 + 20 * focus / 256, width + 80, 36);
     view.text(below, Align::Center, Style::Body, color, name);
@@ -120,7 +127,14 @@ pub fn gauge(view: &mut View, r: Rectangle, permille: u32, value: &str, unit: &s
 }
 
 /// One row of a list: an icon on an accent, a title, a line that explains, a value at the right.
-pub fn row(view: &mut View, r: Rectangle, icon: Icon, (light, deep): Accent, texts: [&str; 3], focused: bool) {
+pub fn row(
+    view: &mut View,
+    r: Rectangle,
+    icon: Icon,
+    (light, deep): Accent,
+    texts: [&str; 3],
+    focused: bool,
+) {
     let (x0, y0, x1, y1) = edges(r);
     let height = y1 - y0;
     if focused {
@@ -186,6 +200,12 @@ fn decimal(value: u32, buffer: &mut [u8; 3]) -> &str {
     let value = value.min(999);
     let digits = [value / 100, value / 10 % 10, value % 10].map(|d| b'0' + d as u8);
     *buffer = digits;
-    let skip = if value >= 100 { 0 } else if value >= 10 { 1 } else { 2 };
+    let skip = if value >= 100 {
+        0
+    } else if value >= 10 {
+        1
+    } else {
+        2
+    };
     core::str::from_utf8(&buffer[skip..]).unwrap_or("")
 }

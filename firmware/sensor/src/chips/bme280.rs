@@ -1,10 +1,8 @@
 //! Bosch BME280: temperature, humidity and pressure (data sheet BST-BME280-DS002, compensation of section 4.2.3).
 
-use crate::{
-    clock,
-    i2c::{Error, I2c},
-};
+use crate::{Bus, Error};
 
+/// On the bus.
 pub const ADDRESS: u8 = 0x76;
 const ID: u8 = 0xd0;
 const CALIBRATION_1: u8 = 0x88;
@@ -19,7 +17,7 @@ const ONCE: u8 = 1;
 const FORCED: u8 = 1 << 5 | 1 << 2 | 1;
 const MEASURING: u8 = 1 << 3;
 
-/// Trimming values of one chip.
+/// A chip, with its trimming values.
 pub struct Bme280 {
     t: [i32; 3],
     p: [i64; 9],
@@ -37,7 +35,8 @@ pub struct Climate {
 }
 
 impl Bme280 {
-    pub fn new(bus: &mut I2c) -> Result<Self, Error> {
+    /// Finds the chip and sets it up.
+    pub fn new(bus: &mut impl Bus) -> Result<Self, Error> {
         bus.expect(ADDRESS, ID, 0x60)?;
         let a: [u8; 26] = bus.read(ADDRESS, CALIBRATION_1)?;
         let b: [u8; 7] = bus.read(ADDRESS, CALIBRATION_2)?;
@@ -54,21 +53,18 @@ impl Bme280 {
         Ok(Self { t: [i32::from(unsigned(0)), i32::from(signed(1)), i32::from(signed(2))], p, h })
     }
 
-    pub fn sample(&self, bus: &mut I2c) -> Result<Climate, Error> {
+    /// Reads a sample.
+    pub fn sample(&self, bus: &mut impl Bus) -> Result<Climate, Error> {
         bus.write(ADDRESS, CONTROL, FORCED)?;
         // A measurement takes 9.3 ms at most.
-        let deadline = clock::now() + clock::ms(50);
-        loop {
-            let next = clock::now() + clock::ms(3);
-            while clock::now() < next {
-                clock::sleep(next);
-                crate::defer_interrupts();
-            }
+        let mut waited = 0;
+        while {
+            bus.wait_ms(3);
             let [status] = bus.read(ADDRESS, STATUS)?;
-            if status & MEASURING == 0 {
-                break;
-            }
-            if clock::now() > deadline {
+            status & MEASURING != 0
+        } {
+            waited += 3;
+            if waited > 50 {
                 return Err(Error::Bus);
             }
         }
@@ -87,33 +83,33 @@ impl Bme280 {
     /// The temperature that the other two compensations need, in 1/5120 degree.
     fn fine(&self, raw: i32) -> i32 {
         let [t1, t2, t3] = self.t;
-        let a = ((raw >> 3) - (t1 << 1)) * t2 >> 11;
+        let a = (((raw >> 3) - (t1 << 1)) * t2) >> 11;
         let b = (raw >> 4) - t1;
-        a + ((b * b >> 12) * t3 >> 14)
+        a + ((((b * b) >> 12) * t3) >> 14)
     }
 
     fn pressure(&self, raw: i32, fine: i32) -> u32 {
         let [p1, p2, p3, p4, p5, p6, p7, p8, p9] = self.p;
         let a = i64::from(fine) - 128_000;
-        let b = a * a * p6 + (a * p5 << 17) + (p4 << 35);
-        let c = (a * a * p3 >> 8) + (a * p2 << 12);
-        let c = ((1 << 47) + c) * p1 >> 33;
+        let b = a * a * p6 + ((a * p5) << 17) + (p4 << 35);
+        let c = ((a * a * p3) >> 8) + ((a * p2) << 12);
+        let c = (((1 << 47) + c) * p1) >> 33;
         if c == 0 {
             return 0;
         }
-        let p = ((1_048_576 - i64::from(raw) << 31) - b) * 3125 / c;
-        let d = p9 * (p >> 13) * (p >> 13) >> 25;
-        let e = p8 * p >> 19;
-        ((p + d + e >> 8) + (p7 << 4)) as u32
+        let p = (((1_048_576 - i64::from(raw)) << 31) - b) * 3125 / c;
+        let d = (p9 * (p >> 13) * (p >> 13)) >> 25;
+        let e = (p8 * p) >> 19;
+        (((p + d + e) >> 8) + (p7 << 4)) as u32
     }
 
     fn humidity(&self, raw: i32, fine: i32) -> u32 {
         let [h1, h2, h3, h4, h5, h6] = self.h;
         let v = fine - 76_800;
-        let a = (raw << 14) - (h4 << 20) - h5 * v + 16_384 >> 15;
-        let b = ((v * h6 >> 10) * ((v * h3 >> 11) + 32_768) >> 10) + 2_097_152;
-        let c = a * (b * h2 + 8192 >> 14);
-        let d = c - (((c >> 15) * (c >> 15) >> 7) * h1 >> 4);
+        let a = ((raw << 14) - (h4 << 20) - h5 * v + 16_384) >> 15;
+        let b = ((((v * h6) >> 10) * (((v * h3) >> 11) + 32_768)) >> 10) + 2_097_152;
+        let c = a * ((b * h2 + 8192) >> 14);
+        let d = c - (((((c >> 15) * (c >> 15)) >> 7) * h1) >> 4);
         (d.clamp(0, 419_430_400) >> 12) as u32
     }
 }

@@ -1,7 +1,8 @@
 //! ST LSM6DSO: acceleration and rotation (data sheet DS12140).
 
-use crate::i2c::{Error, I2c};
+use crate::{Bus, Error};
 
+/// On the bus.
 pub const ADDRESS: u8 = 0x6a;
 const WHO_AM_I: u8 = 0x0f;
 const CTRL1_XL: u8 = 0x10;
@@ -14,6 +15,7 @@ const RATE_104: u8 = 0x40;
 /// Block data update, and addresses that increase while reading.
 const BDU_IF_INC: u8 = 0x44;
 
+/// The chip, set up.
 pub struct Lsm6dso;
 
 /// A sample, along x, y and z.
@@ -25,7 +27,8 @@ pub struct Motion {
 }
 
 impl Lsm6dso {
-    pub fn new(bus: &mut I2c) -> Result<Self, Error> {
+    /// Finds the chip and sets it up.
+    pub fn new(bus: &mut impl Bus) -> Result<Self, Error> {
         bus.expect(ADDRESS, WHO_AM_I, 0x6c)?;
         bus.write(ADDRESS, CTRL3_C, BDU_IF_INC)?;
         bus.write(ADDRESS, CTRL1_XL, RATE_104)?;
@@ -33,7 +36,8 @@ impl Lsm6dso {
         Ok(Self)
     }
 
-    pub fn sample(&self, bus: &mut I2c) -> Result<Motion, Error> {
+    /// Reads a sample.
+    pub fn sample(&self, bus: &mut impl Bus) -> Result<Motion, Error> {
         let d: [u8; 12] = bus.read(ADDRESS, OUTX_L_G)?;
         let axis = |i: usize| i32::from(i16::from_le_bytes([d[2 * i], d[2 * i + 1]]));
         // 8.75 mdps and 0.061 mg a count.

@@ -1,17 +1,24 @@
 //! What the tv shows and how it reacts; knows no device.
+#![no_std]
+#![deny(unsafe_code)]
+#![allow(missing_docs, reason = "for the program beside it only")]
 
+extern crate alloc;
+
+mod date;
 mod keys;
 mod pages;
 
 use alloc::{format, string::String, vec::Vec};
 
+pub use date::Date;
 pub use keys::Key;
 use ui::{Point, Rectangle, Size, View, icon, rect, theme};
 
-use crate::rtc::Date;
-
 /// A focused tile's growth takes this long.
-const FOCUS_TIME: u64 = 180_000;
+const FOCUS_TIME: u64 = 150_000;
+/// Between two frames of it.
+const FOCUS_FRAME: u64 = FOCUS_TIME / 5;
 /// How long the volume stays on the screen.
 const VOLUME_TIME: u64 = 1_800_000;
 /// How long the pointer stays on the screen.
@@ -202,7 +209,9 @@ impl App {
             Key::HOME | Key::HOMEPAGE if self.page != Page::Home => self.open(Page::Home, now, live),
             Key::POWER if self.page == Page::Power => return Some(Action::PowerOff),
             Key::POWER => self.open(Page::Power, now, live),
-            Key::ESC | Key::BACK | Key::BACKSPACE if self.page != Page::Home => self.open(Page::Home, now, live),
+            Key::ESC | Key::BACK | Key::BACKSPACE if self.page != Page::Home => {
+                self.open(Page::Home, now, live)
+            }
             _ if self.page == Page::Home => match key {
                 Key::LEFT => self.focus_tile(self.tile.saturating_sub(1), now),
                 Key::RIGHT => self.focus_tile((self.tile + 1).min(Page::TILES.len() - 1), now),
@@ -231,7 +240,7 @@ impl App {
     /// The pointer moved to a place given as fractions of the screen, in 1/65536.
     pub fn pointer(&mut self, x: u32, y: u32, now: Micros) {
         let Size { width, height } = self.machine.screen;
-        let at = |part: u32, whole: u32| (u64::from(part) * u64::from(whole) >> 16) as i32;
+        let at = |part: u32, whole: u32| ((u64::from(part) * u64::from(whole)) >> 16) as i32;
         self.pointer = View::new(self.machine.screen).unit_at(Point::new(at(x, width), at(y, height)));
         self.pointer_until = now + POINTER_TIME;
         self.seen.moves += 1;
@@ -247,7 +256,8 @@ impl App {
         self.log.push(format!("press {} {}", self.pointer.x, self.pointer.y));
         match self.page {
             Page::Home => {
-                if let Some(i) = (0..Page::TILES.len()).find(|&i| pages::tile_rect(i).contains(self.pointer)) {
+                if let Some(i) = (0..Page::TILES.len()).find(|&i| pages::tile_rect(i).contains(self.pointer))
+                {
                     self.open(Page::TILES[i], now, live);
                 }
             }
@@ -275,9 +285,12 @@ impl App {
                 next = next.min(end);
             }
         }
-        let moving = self.moved.is_some_and(|(_, since)| now < since + FOCUS_TIME);
-        if moving || self.page == Page::Motion {
+        if self.page == Page::Motion {
             next = next.min(now + FRAME - now % FRAME);
+        }
+        if let Some((_, since)) = self.moved.filter(|m| now < m.1 + FOCUS_TIME) {
+            // Large areas change: half the rate, counted from the key, so that the last frame is the final one.
+            next = next.min(since + (now - since) / FOCUS_FRAME * FOCUS_FRAME + FOCUS_FRAME);
         }
         next
     }
@@ -309,7 +322,7 @@ impl App {
             _ => (None, 256),
         };
         let rest = 256 - done as i32;
-        let eased = 256 - (rest * rest >> 8);
+        let eased = 256 - ((rest * rest) >> 8);
         if i == self.tile {
             eased
         } else if Some(i) == left {
@@ -324,3 +337,6 @@ impl App {
 fn content() -> Rectangle {
     rect(96, 240, 1728, 700)
 }
+
+#[cfg(test)]
+mod tests;

@@ -14,8 +14,7 @@ use ui::{
     widgets::{self, Status},
 };
 
-use super::{App, Live, Micros, Page, content};
-use crate::rtc::Date;
+use crate::{App, Date, Live, Micros, Page, content};
 
 /// Where a press goes back.
 pub const BACK: Rectangle = rect(80, 126, 84, 84);
@@ -62,6 +61,11 @@ fn uptime(now: Micros) -> alloc::string::String {
     format!("{}:{:02}:{:02}", s / 3600, s / 60 % 60, s % 60)
 }
 
+/// How full the heap is, in steps of whole MiB: small allocations do not move a gauge.
+fn heap_permille(live: &Live) -> u32 {
+    ((live.heap_used >> 20) * 1000 / (live.heap_size >> 20).max(1)) as u32
+}
+
 fn plural(n: usize, what: &str) -> alloc::string::String {
     format!("{n} {what}{}", if n == 1 { "" } else { "s" })
 }
@@ -72,7 +76,10 @@ impl App {
         let network = if link { icon::WIFI } else { icon::WIFI_OFF };
         let sound = if self.muted { icon::SPEAKER_MUTE } else { icon::SPEAKER_HIGH };
         let soft = theme::TEXT_SECONDARY;
-        widgets::status_bar(view, &Status { name: "hyperemu tv", clock, icons: &[(network, soft), (sound, soft)] });
+        widgets::status_bar(
+            view,
+            &Status { name: "hyperemu tv", clock, icons: &[(network, soft), (sound, soft)] },
+        );
     }
 
     pub fn home(&self, view: &mut View, clock: &str, now: Micros, live: &Live) {
@@ -86,15 +93,16 @@ impl App {
         self.summary(view, live);
 
         widgets::label(view, 100, TILE_TOP - 70, 600, "Apps");
-        // The focused tile comes last, above its neighbours' shadows.
-        let order = (0..Page::TILES.len()).filter(|&i| i != self.tile).chain([self.tile]);
-        for i in order {
-            let page = Page::TILES[i];
+        for (i, page) in Page::TILES.into_iter().enumerate() {
+            widgets::tile_shadow(view, tile_rect(i), look(page).1, self.tile_focus(i, now));
+        }
+        for (i, page) in Page::TILES.into_iter().enumerate() {
             let (icon, accent) = look(page);
             widgets::tile(view, tile_rect(i), icon, page.name(), accent, self.tile_focus(i, now));
         }
         let mut x = 96;
-        for (key, action) in [("←  →", "Move"), ("OK", "Open"), ("VOL", "Volume"), ("POWER", "Turn off")] {
+        for (key, action) in [("←  →", "Move"), ("OK", "Open"), ("VOL", "Volume"), ("POWER", "Turn off")]
+        {
             x = widgets::hint(view, x, 980, key, action);
         }
         let model = rect(1100, 980, 724, 44);
@@ -105,9 +113,15 @@ impl App {
     fn summary(&self, view: &mut View, live: &Live) {
         let m = &self.machine;
         widgets::card(view, rect(1152, 190, 672, 326));
-        let used = (live.heap_used * 1000 / live.heap_size.max(1)) as u32;
         let value = format!("{}", live.heap_used >> 20);
-        widgets::gauge(view, rect(1196, 232, 242, 242), used, &value, "MiB in use", accent::TEAL);
+        widgets::gauge(
+            view,
+            rect(1196, 232, 242, 242),
+            heap_permille(live),
+            &value,
+            "MiB in use",
+            accent::TEAL,
+        );
         let lines = [
             (icon::CPU, plural(m.harts, "hart"), accent::BLUE),
             (icon::MEMORY, format!("{} memory", bytes(m.memory)), accent::TEAL),
@@ -134,20 +148,34 @@ impl App {
             Page::Home => {}
         }
         let x = widgets::hint(view, 96, 980, "BACK", "Home");
-        match self.page {
-            Page::Devices if self.machine.devices.len() > 6 => drop(widgets::hint(view, x, 980, "↑  ↓", "Scroll")),
-            Page::Power => drop(widgets::hint(view, x, 980, "OK", "Do it")),
-            _ => {}
+        let more = match self.page {
+            Page::Devices if self.machine.devices.len() > 6 => Some(("↑  ↓", "Scroll")),
+            Page::Power => Some(("OK", "Do it")),
+            _ => None,
+        };
+        if let Some((key, action)) = more {
+            widgets::hint(view, x, 980, key, action);
         }
     }
 
     fn system(&self, view: &mut View, now: Micros, live: &Live) {
         let m = &self.machine;
         let (top, size) = (content().top_left.y, 404);
-        let used = (live.heap_used * 1000 / live.heap_size.max(1)) as u32;
         let gauges = [
-            ("Harts", format!("{}", m.harts), "cores", (1 + live.parked) * 1000 / m.harts.max(1), accent::BLUE),
-            ("Heap", format!("{}", live.heap_used >> 20), "MiB in use", used as usize, accent::TEAL),
+            (
+                "Harts",
+                format!("{}", m.harts),
+                "cores",
+                (1 + live.parked) * 1000 / m.harts.max(1),
+                accent::BLUE,
+            ),
+            (
+                "Heap",
+                format!("{}", live.heap_used >> 20),
+                "MiB in use",
+                heap_permille(live) as usize,
+                accent::TEAL,
+            ),
             ("Timer", format!("{}", m.timebase / 1_000_000), "MHz", 1000, accent::AMBER),
         ];
         for ((name, value, unit, permille, accent), x) in gauges.iter().zip((96..).step_by(596)) {
@@ -159,7 +187,8 @@ impl App {
         widgets::card(view, rect(96, below, 1728, 270));
         let entropy = m.entropy.map_or("none".into(), |e| format!("{e:016x}"));
         let mut extensions = m.isa.split('_');
-        let isa = format!("{} and {}", extensions.next().unwrap_or(""), plural(extensions.count(), "extension"));
+        let isa =
+            format!("{} and {}", extensions.next().unwrap_or(""), plural(extensions.count(), "extension"));
         let facts = [
             ("Machine", format!("{}, {} memory", m.model, bytes(m.memory))),
             ("Instructions", isa),
@@ -217,7 +246,14 @@ impl App {
         let mtu = n.mtu.map_or("1500".into(), |m| format!("{m}"));
         let rows = [("Link", link), ("Address", &mac), ("Largest packet", &mtu)];
         for (i, (title, value)) in rows.into_iter().enumerate() {
-            widgets::row(view, row_rect(i), icon::BROADCAST, accent::GREEN, [title, "virtio network", value], false);
+            widgets::row(
+                view,
+                row_rect(i),
+                icon::BROADCAST,
+                accent::GREEN,
+                [title, "virtio network", value],
+                false,
+            );
         }
     }
 
@@ -236,7 +272,13 @@ impl App {
         };
         view.text(rect(136, top + 90, 620, 110), Align::Left, Style::Display, theme::TEXT, &name);
         view.text(rect(136, top + 206, 620, 40), Align::Left, Style::Body, theme::TEXT_SECONDARY, &code);
-        view.text(rect(136, top + 256, 620, 40), Align::Left, Style::Body, theme::TEXT_FAINT, &self.seen.from);
+        view.text(
+            rect(136, top + 256, 620, 40),
+            Align::Left,
+            Style::Body,
+            theme::TEXT_FAINT,
+            &self.seen.from,
+        );
         let counts = [("Keys", self.seen.keys), ("Moves", self.seen.moves)];
         for ((name, count), y) in counts.iter().zip((top + 340..).step_by(60)) {
             view.text(rect(136, y, 200, 50), Align::Left, Style::Caption, theme::TEXT_FAINT, name);
@@ -284,7 +326,7 @@ impl App {
         let elapsed = now - self.opened;
         for (i, (orbit, size, seconds, (light, deep))) in planets.into_iter().enumerate() {
             let phase = (elapsed * 65_536 / (seconds * 1_000_000)) as u32 + i as u32 * 11_000;
-            let (x, y) = (cx + (trig::sin(phase) * orbit >> 15), cy - (trig::cos(phase) * orbit >> 15));
+            let (x, y) = (cx + ((trig::sin(phase) * orbit) >> 15), cy - ((trig::cos(phase) * orbit) >> 15));
             let glow = Shadow { spread: 16, drop: 0, color: light.alpha(110) };
             view.panel(rect(x - size, y - size, 2 * size, 2 * size), size, (light, deep), None, Some(glow));
         }
@@ -296,7 +338,14 @@ impl App {
         let frames = live.frames - self.opened_frames;
         let rate = if seconds == 0 { 60 } else { (frames * 1_000_000 / elapsed.max(1)).min(60) };
         let value = format!("{rate}");
-        widgets::gauge(view, rect(1420, top + 110, 300, 300), rate as u32 * 1000 / 60, &value, "per second", accent::VIOLET);
+        widgets::gauge(
+            view,
+            rect(1420, top + 110, 300, 300),
+            rate as u32 * 1000 / 60,
+            &value,
+            "per second",
+            accent::VIOLET,
+        );
         let shown = format!("{} running", uptime(elapsed / 1_000_000 * 1_000_000));
         view.text(rect(1316, top + 470, 508, 50), Align::Center, Style::Body, theme::TEXT_SECONDARY, &shown);
     }

@@ -43,7 +43,8 @@ impl Gpu {
         let mode = |offset| gpu.exchange.read::<u32>(ANSWER + HEADER + offset);
         // The first scanout's rectangle is x, y, width, height; then whether it is on.
         let (width, height, on) = (mode(8), mode(12), mode(16));
-        gpu.size = if on != 0 && width > 0 && height > 0 { Size::new(width, height) } else { Size::new(1920, 1080) };
+        gpu.size =
+            if on != 0 && width > 0 && height > 0 { Size::new(width, height) } else { Size::new(1920, 1080) };
         let Size { width, height } = gpu.size;
 
         gpu.request(RESOURCE_CREATE_2D, &[RESOURCE, FORMAT_B8G8R8X8, width, height], OK_NODATA)?;

@@ -56,7 +56,10 @@ impl Input {
         transport.finish();
         events.notify();
         let length = select(&transport, ID_NAME, 0).min(128);
-        let name = (0..length).map(|i| char::from(transport.config8(CONFIG_DATA + i))).filter(|c| *c != '\0').collect();
+        let name = (0..length)
+            .map(|i| char::from(transport.config8(CONFIG_DATA + i)))
+            .filter(|c| *c != '\0')
+            .collect();
         let axis = |code: u16| {
             // The answer is minimum, maximum, fuzz, flat and resolution.
             if select(&transport, ABS_INFO, code as u8) < 8 { 0 } else { transport.config32(CONFIG_DATA + 4) }
@@ -83,7 +86,11 @@ impl Input {
 }
 
 fn buffer(memory: &Dma, slot: u16) -> Buffer {
-    Buffer { address: memory.address() + u64::from(slot) * EVENT as u64, length: EVENT as u32, device_writes: true }
+    Buffer {
+        address: memory.address() + u64::from(slot) * EVENT as u64,
+        length: EVENT as u32,
+        device_writes: true,
+    }
 }
 
 /// Asks for a piece of configuration; returns how many bytes it has.
