@@ -1,10 +1,19 @@
 //! Sensors on I2C and SPI.
 
+pub mod bh1750;
+pub mod bme280;
+pub mod lsm6dso;
+pub mod max17048;
+mod world;
+
 use devices_core::i2c::I2cModel;
 use devices_core::spi::SpiModel;
 
 /// The I2C chips.
-pub static I2C: &[I2cModel] = &[];
+pub static I2C: &[I2cModel] = &[bh1750::MODEL, bme280::MODEL, lsm6dso::MODEL, max17048::MODEL];
 
 /// The SPI chips.
 pub static SPI: &[SpiModel] = &[];
+
+#[cfg(test)]
+mod testing;
