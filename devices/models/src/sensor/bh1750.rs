@@ -14,8 +14,7 @@ use devices_core::{Component, ControlError, ControlValue, Ctx, Field, Node, Rest
 use serde::{Deserialize, Serialize};
 
 /// Registry entry.
-pub const MODEL: I2cModel =
-    I2cModel { compatible: &["rohm,bh1750"], summary: "BH1750 light sensor", build };
+pub const MODEL: I2cModel = I2cModel { compatible: &["rohm,bh1750"], summary: "BH1750 light sensor", build };
 
 const QUANTITIES: &[Quantity] =
     &[Quantity::number("illuminance", "lx", (0.0, 120_000.0), 320.0, "light on the sensor")];

@@ -88,8 +88,7 @@ mod compensation {
     pub fn humidity(raw: u32, fine: f64) -> f64 {
         let [h1, h2, h3, h4, h5, h6] = H.map(f64::from);
         let h = fine - 76_800.0;
-        let scale =
-            h2 / 65_536.0 * (1.0 + h6 / 67_108_864.0 * h * (1.0 + h3 / 67_108_864.0 * h));
+        let scale = h2 / 65_536.0 * (1.0 + h6 / 67_108_864.0 * h * (1.0 + h3 / 67_108_864.0 * h));
         let h = (f64::from(raw) - (h4 * 64.0 + h5 / 16_384.0 * h)) * scale;
         h * (1.0 - h1 * h / 524_288.0)
     }
@@ -152,7 +151,10 @@ impl Oversampling {
     /// The typical time of section 9.1.
     fn duration(self) -> Time {
         let quantity = |factor: u32, extra| if factor == 0 { 0 } else { 2000 * u64::from(factor) + extra };
-        let us = 1000 + quantity(self.temperature, 0) + quantity(self.pressure, 500) + quantity(self.humidity, 500);
+        let us = 1000
+            + quantity(self.temperature, 0)
+            + quantity(self.pressure, 500)
+            + quantity(self.humidity, 500);
         Time::from_us(us)
     }
 }
@@ -402,9 +404,8 @@ mod tests {
     fn compensate(calibration: &[u8], humidity: &[u8], data: &[u8]) -> (f64, f64, f64) {
         let u = |i: usize| i64::from(u16::from_le_bytes([calibration[i], calibration[i + 1]]));
         let s = |i: usize| i64::from(i16::from_le_bytes([calibration[i], calibration[i + 1]]));
-        let twenty = |i: usize| {
-            i64::from(data[i]) << 12 | i64::from(data[i + 1]) << 4 | i64::from(data[i + 2]) >> 4
-        };
+        let twenty =
+            |i: usize| i64::from(data[i]) << 12 | i64::from(data[i + 1]) << 4 | i64::from(data[i + 2]) >> 4;
         let (raw_p, raw_t) = (twenty(0), twenty(3));
         let raw_h = i64::from(data[6]) << 8 | i64::from(data[7]);
         let v1 = ((raw_t >> 3) - (u(0) << 1)) * s(2) >> 11;

@@ -19,11 +19,8 @@ use devices_core::{
 use serde::{Deserialize, Serialize};
 
 /// Registry entry.
-pub const MODEL: I2cModel = I2cModel {
-    compatible: &["maxim,max17048", "maxim,max17058"],
-    summary: "MAX17048 fuel gauge",
-    build,
-};
+pub const MODEL: I2cModel =
+    I2cModel { compatible: &["maxim,max17048", "maxim,max17058"], summary: "MAX17048 fuel gauge", build };
 
 const VOLTAGE: usize = 0;
 const CHARGE: usize = 1;
@@ -252,7 +249,11 @@ mod tests {
         let words = [0x06, 0x08, 0x0a, 0x0c, 0x14, 0x1a].map(|register| word(&mut chip, register));
         assert_eq!(words, [0, 0x0012, 0x8030, 0x971c, 0x00ff, 0x0100]);
         assert_eq!(word(&mut chip, 0x18) & 0xff00, 0x9600);
-        assert_eq!(chip.ask(&[0x02], 6), [0xc3, 0x00, 0x50, 0x00, 0, 0], "3.9 V, 80 %, registers follow each other");
+        assert_eq!(
+            chip.ask(&[0x02], 6),
+            [0xc3, 0x00, 0x50, 0x00, 0, 0],
+            "3.9 V, 80 %, registers follow each other"
+        );
         assert!(chip.output(0), "no alert");
     }
 

@@ -3,7 +3,8 @@
 use devices_core::bench::Bench;
 use devices_core::i2c::{BuiltI2c, I2cBus, I2cModel};
 use devices_core::{
-    At, Component, ControlError, ControlSpec, ControlValue, Ctx, Device, Field, Node, RestoreError, Time, Width, state,
+    At, Component, ControlError, ControlSpec, ControlValue, Ctx, Device, Field, Node, RestoreError, Time,
+    Width, state,
 };
 
 /// The address of the chip.
