@@ -54,8 +54,10 @@
 //! | `hyperemu,skin` | root | string | name of the drawing around the screen |
 //! | `hyperemu,max-cpus` | `/cpus` | 1-512 | the most that `--cpus` can ask for; the number of cores in the source by default |
 //! | `hyperemu,max-size` | memory node | 1-2 cells | the most that `--memory` can ask for, in bytes |
-//! | `hyperemu,device` | `virtio,mmio` | `"gpu"`, `"keyboard"`, `"mouse"`, `"tablet"`, `"touch"`, `"blk"`, `"net"`, `"rng"`, `"9p"`, `"console"`, `"sound"`, `"vsock"`, `"balloon"` | what the slot holds; empty without it |
+//! | `hyperemu,device` | `virtio,mmio` | `"gpu"`, `"keyboard"`, `"tablet"`, `"touch"`, `"blk"`, `"net"`, `"rng"`, `"9p"`, `"console"` | what the slot holds; empty without it |
 //! | `hyperemu,width`, `hyperemu,height` | a screen | 1-16384 | size in pixels |
+//! | `hyperemu,mac` | a network card | string | its address, as in `"52:54:00:12:34:56"`; derived from the seed without it |
+//! | `hyperemu,epoch` | a clock | 1-2 cells | the time at reset, in seconds of Unix time |
 //! | `hyperemu,position` | a LED or button | `<x y>` | where the window shows it, in pixels |
 //! | `hyperemu,color` | a LED | string | colour, where `color` of its binding does not say |
 //! | `hyperemu,hidden` | any node | none | the guest does not see the node, nor those below it |

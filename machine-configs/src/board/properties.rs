@@ -33,19 +33,18 @@ enum Place {
 }
 
 /// What virtio slots can hold.
-const VIRTIO_DEVICES: &[&str] = &[
-    "gpu", "keyboard", "mouse", "tablet", "touch", "blk", "net", "rng", "9p", "console", "sound", "vsock",
-    "balloon",
-];
+const VIRTIO_DEVICES: &[&str] = &["gpu", "keyboard", "tablet", "touch", "blk", "net", "rng", "9p", "console"];
 
 /// Every property: name, place, type.
-const TABLE: [(&str, Place, Type); 15] = [
+const TABLE: [(&str, Place, Type); 17] = [
     ("boot", Place::Root, Type::OneOf(&["sbi", "flash", "elf"])),
     ("color", Place::Anywhere, Type::Text),
     ("device", Place::VirtioMmio, Type::OneOf(VIRTIO_DEVICES)),
+    ("epoch", Place::Anywhere, Type::Address),
     ("height", Place::Anywhere, Type::Number(1, 16384)),
     ("hidden", Place::Anywhere, Type::Flag),
     ("image", Place::Root, Type::Text),
+    ("mac", Place::Anywhere, Type::Text),
     ("max-cpus", Place::Cpus, Type::Number(1, 512)),
     ("max-size", Place::Memory, Type::Size),
     ("position", Place::Anywhere, Type::Pair),

@@ -4,7 +4,7 @@ use std::{collections::HashMap, fmt::Write};
 
 use crate::tree::{Marker, MarkerKind, NodeId, Property, Tree};
 
-/// How [`print`] shows values.
+/// How [`print()`] shows values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Style {
     /// As written: labels, references and integer widths are kept.
