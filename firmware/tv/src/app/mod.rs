@@ -13,7 +13,7 @@ use alloc::{format, string::String, vec::Vec};
 
 pub use date::Date;
 pub use keys::Key;
-use ui::{Point, Rectangle, Size, View, icon, rect, theme};
+use ui::{Color, Point, Rectangle, Size, View, icon, rect, theme};
 
 /// A focused tile's growth takes this long.
 const FOCUS_TIME: u64 = 150_000;
@@ -310,7 +310,10 @@ impl App {
             ui::widgets::volume(&mut view, self.volume, self.muted);
         }
         if now < self.pointer_until {
-            view.icon(self.pointer.x - 10, self.pointer.y - 8, 44, icon::CURSOR, theme::TEXT);
+            // White on a dark edge, seen on any ground; the arrow's tip is at a sixth of the box.
+            let Point { x, y } = self.pointer;
+            view.icon(x - 12, y - 10, 54, icon::CURSOR, Color::hex(0x0a0c18));
+            view.icon(x - 7, y - 5, 44, icon::CURSOR, theme::TEXT);
         }
         view
     }

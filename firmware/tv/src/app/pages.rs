@@ -116,7 +116,7 @@ impl App {
         let value = format!("{}", live.heap_used >> 20);
         widgets::gauge(
             view,
-            rect(1196, 232, 242, 242),
+            rect(1190, 232, 242, 242),
             heap_permille(live),
             &value,
             "MiB in use",
@@ -128,9 +128,9 @@ impl App {
             (icon::CIRCUIT, plural(m.devices.len(), "device"), accent::AMBER),
         ];
         for ((icon, text, (light, _)), y) in lines.iter().zip((232..).step_by(86)) {
-            view.panel(rect(1484, y + 4, 60, 60), 20, (light.alpha(48), light.alpha(30)), None, None);
-            view.icon(1498, y + 18, 32, *icon, *light);
-            view.text(rect(1566, y + 4, 250, 60), Align::Left, Style::Body, theme::TEXT, text);
+            view.panel(rect(1466, y + 4, 60, 60), 20, (light.alpha(48), light.alpha(30)), None, None);
+            view.icon(1480, y + 18, 32, *icon, *light);
+            view.text(rect(1548, y + 4, 264, 60), Align::Left, Style::Body, theme::TEXT, text);
         }
     }
 
