@@ -165,14 +165,24 @@ impl<const XLEN: u32> State<XLEN> {
         }
     }
 
-    /// Raises what a store there would raise.
+    /// Raises what a store to reservable memory would raise there.
     pub(crate) fn probe_store(&self, addr: u64, width: Width) -> Result<(), Trapped> {
-        self.store_target(addr, width).map(|_| ())
+        match self.store_target(addr, width)? {
+            Some(_) => Ok(()),
+            None => Err(self.raise(access_fault(AccessKind::Write), addr)),
+        }
     }
 
     /// Loads for a reservation, which only memory supports.
     pub(crate) fn load_reservable(&self, addr: u64, width: Width) -> Result<u64, Trapped> {
-        self.load(addr, width, false)
+        if let Some(value) = self.tlb.load(self.data_context.get(), addr, width) {
+            return Ok(value);
+        }
+        let paddr = self.locate(addr, width, AccessKind::Read)?;
+        match self.memory.page(paddr) {
+            Some(page) if page.writable => self.load(addr, width, false),
+            _ => Err(self.raise(access_fault(AccessKind::Read), addr)),
+        }
     }
 
     /// The physical address behind a virtual one, where it is memory; nothing changes.

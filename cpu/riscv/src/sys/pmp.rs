@@ -60,7 +60,7 @@ impl Pmp {
         let Some(addr) = self.addr.get(i) else { return };
         let next = self.cfg(i + 1);
         if self.cfg(i) & LOCK == 0 && (next & LOCK == 0 || next & MODE != TOR) {
-            addr.set(value & (1 << 54) - 1);
+            addr.set(value & ((1 << 54) - 1));
         }
     }
 
