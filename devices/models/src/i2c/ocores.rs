@@ -152,7 +152,7 @@ impl Master {
             busy = false;
         }
         self.bank[Status] =
-            u32::from(no_ack) * status::NO_ACK | u32::from(busy) * status::BUSY | status::INTERRUPT;
+            (u32::from(no_ack) * status::NO_ACK) | (u32::from(busy) * status::BUSY) | status::INTERRUPT;
         self.bank[Command] &= command::NACK;
         self.active = false;
     }

@@ -408,17 +408,17 @@ mod tests {
             |i: usize| i64::from(data[i]) << 12 | i64::from(data[i + 1]) << 4 | i64::from(data[i + 2]) >> 4;
         let (raw_p, raw_t) = (twenty(0), twenty(3));
         let raw_h = i64::from(data[6]) << 8 | i64::from(data[7]);
-        let v1 = ((raw_t >> 3) - (u(0) << 1)) * s(2) >> 11;
-        let v2 = (((raw_t >> 4) - u(0)) * ((raw_t >> 4) - u(0)) >> 12) * s(4) >> 14;
+        let v1 = (((raw_t >> 3) - (u(0) << 1)) * s(2)) >> 11;
+        let v2 = (((((raw_t >> 4) - u(0)) * ((raw_t >> 4) - u(0))) >> 12) * s(4)) >> 14;
         let fine = v1 + v2;
         let temperature = (fine * 5 + 128) >> 8;
         let v1 = fine - 128_000;
-        let v2 = v1 * v1 * s(16) + (v1 * s(14) << 17) + (s(12) << 35);
-        let v1 = (v1 * v1 * s(10) >> 8) + (v1 * s(8) << 12);
-        let v1 = ((1i64 << 47) + v1) * u(6) >> 33;
+        let v2 = v1 * v1 * s(16) + ((v1 * s(14)) << 17) + (s(12) << 35);
+        let v1 = ((v1 * v1 * s(10)) >> 8) + ((v1 * s(8)) << 12);
+        let v1 = (((1i64 << 47) + v1) * u(6)) >> 33;
         let p = (((1_048_576 - raw_p) << 31) - v2) * 3125 / v1;
-        let v1 = s(22) * (p >> 13) * (p >> 13) >> 25;
-        let v2 = s(20) * p >> 19;
+        let v1 = (s(22) * (p >> 13) * (p >> 13)) >> 25;
+        let v2 = (s(20) * p) >> 19;
         let pressure = ((p + v1 + v2) >> 8) + (s(18) << 4);
         let h1 = i64::from(calibration[25]);
         let h2 = i64::from(i16::from_le_bytes([humidity[0], humidity[1]]));
@@ -428,7 +428,7 @@ mod tests {
         let h6 = i64::from(humidity[6] as i8);
         let v = fine - 76_800;
         let v = (((raw_h << 14) - (h4 << 20) - h5 * v + 16_384) >> 15)
-            * ((((((v * h6) >> 10) * (((v * h3) >> 11) + 32_768)) >> 10) + 2_097_152) * h2 + 8192 >> 14);
+            * (((((((v * h6) >> 10) * (((v * h3) >> 11) + 32_768)) >> 10) + 2_097_152) * h2 + 8192) >> 14);
         let v = v - (((((v >> 15) * (v >> 15)) >> 7) * h1) >> 4);
         let h = v.clamp(0, 419_430_400) >> 12;
         (temperature as f64 / 100.0, pressure as f64 / 256.0, h as f64 / 1024.0)
@@ -560,7 +560,7 @@ mod tests {
         chip.check_save_restore();
         chip.services.events.cancel_all(0);
         set(&mut chip, 10.0, 1000.0, 20.0);
-        chip.call(|wire, ctx| devices_core::Device::reset(wire, ctx));
+        chip.call(devices_core::Device::reset);
         assert_eq!(chip.ask(&[0xf2], 3), [0, 1, 0]);
         assert_eq!(chip.device.control("chip.temperature"), Some(ControlValue::Number(10.0)));
     }

@@ -201,7 +201,7 @@ fn reset_and_state() {
     assert!(chip.output(0));
     chip.check_save_restore();
     chip.services.events.cancel_all(0);
-    chip.call(|wire, ctx| devices_core::Device::reset(wire, ctx));
+    chip.call(devices_core::Device::reset);
     assert!(!chip.output(0));
     assert_eq!(chip.ask(&[0x3a], 2), [0, 0]);
     assert_eq!(chip.device.control("chip.acceleration"), Some(ControlValue::Vector([0.0, 0.0, 1.0])));
