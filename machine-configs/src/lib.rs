@@ -28,8 +28,8 @@
 //!
 //! Sources pass a preprocessor that takes what the C preprocessor takes of such files: `#include` with `""` and `<>`, `#define` of both
 //! kinds with `#`, `##` and `__VA_ARGS__`, `#undef`, `#if`, `#ifdef`, `#ifndef`, `#elif`, `#else`, `#endif`, `defined`, `#error`, `#pragma
-//! once`, comments and continued lines. `__DTS__` is defined. Left out: `#line`, `__FILE__`, `__LINE__`, `__has_include`, and character
-//! literals in `#if`. Unlike GNU cpp, a name such as `#if-foo` is a property and no directive.
+//! once`, comments and continued lines. `__DTS__` is defined. Left out: `#line`, `__FILE__`, `__LINE__`, `__has_include`, character
+//! literals in `#if`, and directives among the arguments of a macro. Unlike GNU cpp, a name such as `#if-foo` is a property and no directive.
 //!
 //! `#include "FILE"` looks beside the including file, then in [`Params::include`], then among the built-in files (`boards/`, `soc/`,
 //! `include/`), so that a board of yours can start with `#include "tv.dts"`.

@@ -1,7 +1,7 @@
 //! Random trees survive being written and read; random text never brings the compiler down.
 
 use machine_configs::{
-    Params, compile_text, dtb, dts,
+    Chosen, Params, compile_text, dtb, dts,
     source::{SearchPath, Span},
     tree::{NodeId, Tree},
 };
@@ -218,6 +218,23 @@ proptest! {
         let text: String = pieces.into_iter().map(|i| PIECES[i]).collect();
         check(&text);
         check(&format!("/dts-v1/; / {{ {text}"));
+    }
+
+    #[test]
+    fn random_overrides_never_panic(
+        node in "(/|uart0|plic|cpu0|memory|/cpus|virtio_mmio3|clint|soc|.{0,6})",
+        prop in "(reg|#address-cells|#size-cells|interrupts|interrupts-extended|interrupt-parent|ranges|status|riscv,isa|.{0,6})",
+        value in "(true|false|[0-9]{1,22}[KMG]?|<[0-9 ]{0,12}>|<&plic [0-9]>|\"[a-z]{0,9}\"|&uart0|\\[[0-9a-f ]{0,9}\\]|.{0,12})",
+        cpus in proptest::option::of(0u32..12),
+        memory in proptest::option::of(any::<u64>()),
+    ) {
+        let overrides = vec![format!("{node}.{prop}={value}"), format!("{node}{prop}{value}")];
+        for overrides in [overrides[..1].to_vec(), overrides] {
+            let params = Params { overrides, cpus, memory, ..Params::default() };
+            if let Ok(board) = compile_text("tv.dts", TV, &params) {
+                prop_assert!(dtb::read(&board.dtb(&Chosen::default())).is_ok());
+            }
+        }
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! What a command line changes in a board: `--memory`, `--cpus`, `--param`.
 
-use std::path::PathBuf;
+use std::{collections::HashSet, path::PathBuf};
 
-use super::{address, cpus, props};
+use super::{address, cpus, properties, props};
 use crate::{
     dts::parse_value,
     error::Error,
@@ -17,7 +17,7 @@ pub struct Params {
     pub memory: Option<u64>,
     /// Number of cores.
     pub cpus: Option<u32>,
-    /// `NODE.PROP=VALUE`. NODE is a path, a label or an alias. VALUE is a number (with K, M or G), `true`, `false`, a value in the
+    /// `NODE.PROP=VALUE`. NODE is a path, a label or an alias. PROP may lack the prefix `hyperemu,`. VALUE is a number (with K, M or G), `true`, `false`, a value in the
     /// syntax of devicetrees, or plain text.
     pub overrides: Vec<String>,
     /// Directories in which includes are looked for.
@@ -161,9 +161,9 @@ fn reference_marker(offset: usize, span: Span) -> Marker {
 /// Adds a core like `model`, with its interrupts and its place in the topology.
 fn add_core(tree: &mut Tree, model: NodeId, number: u32, span: Span) {
     let Some(cpus) = tree.node(model).parent else { return };
-    let mut next = tree.walk().into_iter().filter_map(|id| tree.phandle(id)).max().unwrap_or(0) + 1;
+    let mut used: HashSet<u32> = tree.walk().into_iter().filter_map(|id| tree.phandle(id)).collect();
     let mut renamed: Vec<(u32, u32)> = Vec::new();
-    let core = copy(tree, model, cpus, number, &mut next, &mut renamed, span);
+    let core = copy(tree, model, cpus, number, &mut used, &mut renamed, span);
     tree.node_mut(core).name = format!("cpu@{number:x}");
     let (address_cells, _) = address::plain_cell_counts(tree, cpus);
     let mut reg = vec![0; address_cells.max(1) * 4];
@@ -214,7 +214,7 @@ fn copy(
     from: NodeId,
     parent: NodeId,
     number: u32,
-    next: &mut u32,
+    used: &mut HashSet<u32>,
     renamed: &mut Vec<(u32, u32)>,
     span: Span,
 ) -> NodeId {
@@ -233,14 +233,16 @@ fn copy(
         if p.name == "phandle"
             && let Some(old) = p.u32()
         {
-            renamed.push((old, *next));
-            p.data = next.to_be_bytes().to_vec();
-            *next += 1;
+            // Nodes are fewer than numbers.
+            let fresh = (1..u32::MAX).find(|n| !used.contains(n)).unwrap_or(1);
+            used.insert(fresh);
+            renamed.push((old, fresh));
+            p.data = fresh.to_be_bytes().to_vec();
         }
     }
     tree.node_mut(to).props = props;
     for child in tree.children(from).collect::<Vec<_>>() {
-        copy(tree, child, to, number, next, renamed, span);
+        copy(tree, child, to, number, used, renamed, span);
     }
     to
 }
@@ -268,10 +270,9 @@ fn set_property(tree: &mut Tree, sources: &mut SourceMap, text: &str) -> Result<
     if name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b",._+*#?@-".contains(&b)) {
         return Err(Error::new(sources, name_span, format!("`{name}` is no property name")).help(shape));
     }
-    // The prefix may be left out where that is clear.
-    let prefixed = format!("hyperemu,{name}");
-    let name = match tree.prop(id, name).is_none() && tree.prop(id, &prefixed).is_some() {
-        true => prefixed,
+    // The prefix may be left out.
+    let name = match tree.prop(id, name).is_none() && properties::known(name) {
+        true => format!("{}{name}", properties::PREFIX),
         false => name.to_string(),
     };
     let value_span = Span { start: left.len() as u32 + 1, ..whole };

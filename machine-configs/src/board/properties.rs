@@ -56,6 +56,11 @@ const TABLE: [(&str, Place, Type); 17] = [
     ("window-title", Place::Root, Type::Text),
 ];
 
+/// Whether the emulator has a property of this name, given without the prefix.
+pub(crate) fn known(name: &str) -> bool {
+    TABLE.iter().any(|(known, ..)| *known == name)
+}
+
 /// Reports every mistake under the prefix.
 pub(crate) fn check(c: &mut Context<'_>) {
     let tree = c.tree;

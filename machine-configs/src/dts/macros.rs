@@ -274,6 +274,14 @@ impl Macros {
                 }
                 None => vec![made(token, call, m, hide)],
             };
+            // GNU's `, ##__VA_ARGS__`: the comma goes where there are no arguments.
+            let rest = m.variadic && params.last().is_some_and(|p| *p == token.text);
+            if paste && rest && out.last().is_some_and(|t| t.is(",")) {
+                if piece.is_empty() {
+                    out.pop();
+                }
+                paste = false;
+            }
             if paste
                 && let Some(last) = out.last_mut()
                 && !piece.is_empty()

@@ -115,6 +115,11 @@ pub(super) fn tokenize(file: u32, text: &str) -> Res<Vec<Token>> {
         token.push(c);
         let kind = match c {
             '\n' => Kind::Newline,
+            // A byte order mark says nothing in UTF-8.
+            '\u{feff}' if start == 0 => {
+                token.replace_range(.., " ");
+                Kind::Space
+            }
             _ if c.is_ascii_whitespace() => {
                 while cursor.peek().is_some_and(|c| c != '\n' && c.is_ascii_whitespace()) {
                     cursor.bump();

@@ -97,6 +97,12 @@ fn values_are_those_of_the_language() {
 }
 
 #[test]
+fn sources_of_other_systems_are_read() {
+    let text = "\u{feff}/dts-v1/;\r\n#define A \\\r\n 1\r\n#if A\r\n/ { a = <A>; };\r\n#endif\r\n";
+    assert_eq!(compile(text).unwrap().tree.prop(Tree::ROOT, "a").unwrap().u32(), Some(1));
+}
+
+#[test]
 fn includes_are_named_in_errors() {
     let dir = std::env::temp_dir().join(format!("machine-configs-{}", std::process::id()));
     std::fs::create_dir_all(dir.join("sub")).unwrap();
