@@ -17,13 +17,14 @@ struct Saved {
     f: [u64; 32],
     fcsr: u8,
     frm: u8,
-    fs: u8,
     sys: Sys,
     executed: u64,
 }
 
 /// Serialises.
 pub(crate) fn save<const XLEN: u32>(state: &State<XLEN>) -> Vec<u8> {
+    let sys = state.sys.clone();
+    sys.fs.set(state.fs());
     let saved = Saved {
         xlen: XLEN,
         pc: state.pc.get(),
@@ -31,8 +32,7 @@ pub(crate) fn save<const XLEN: u32>(state: &State<XLEN>) -> Vec<u8> {
         f: std::array::from_fn(|r| state.f_raw(r)),
         fcsr: state.fflags.get(),
         frm: state.frm.get(),
-        fs: state.fs(),
-        sys: state.sys.clone(),
+        sys,
         executed: state.total.get(),
     };
     postcard::to_stdvec(&saved).unwrap_or_default()
@@ -42,7 +42,7 @@ pub(crate) fn save<const XLEN: u32>(state: &State<XLEN>) -> Vec<u8> {
 pub(crate) fn restore<const XLEN: u32>(cpu: &mut Cpu<XLEN>, bytes: &[u8]) -> Result<(), RestoreError> {
     let error = |what: String| RestoreError(what);
     let saved: Saved = postcard::from_bytes(bytes).map_err(|e| error(format!("hart: {e}")))?;
-    let Saved { xlen, pc, x, f, fcsr, frm, fs, sys, executed } = saved;
+    let Saved { xlen, pc, x, f, fcsr, frm, sys, executed } = saved;
     if xlen != XLEN {
         return Err(error(format!("it is of an RV{xlen} hart, and this is an RV{XLEN} one")));
     }
@@ -56,7 +56,7 @@ pub(crate) fn restore<const XLEN: u32>(cpu: &mut Cpu<XLEN>, bytes: &[u8]) -> Res
     }
     state.fflags.set(fcsr & 31);
     state.frm.set(frm & 7);
-    state.set_fs(fs);
+    state.set_fs(state.sys.fs.get());
     state.total.set(executed);
     state.flush_all();
     Ok(())
