@@ -13,7 +13,7 @@ use devices_core::spi::SpiModel;
 pub static I2C: &[I2cModel] = &[bh1750::MODEL, bme280::MODEL, lsm6dso::MODEL, max17048::MODEL];
 
 /// The SPI chips.
-pub static SPI: &[SpiModel] = &[];
+pub static SPI: &[SpiModel] = &[crate::spi::nor::MODEL];
 
 #[cfg(test)]
 mod testing;
