@@ -278,8 +278,10 @@ impl VirtioDevice for Blk {
 
 #[cfg(test)]
 mod tests {
+    use super::super::device::feature::INDIRECT_DESC;
     use super::super::testing::{Driver, torture};
     use super::*;
+    use devices_core::bench::RAM;
     use std::sync::{Arc, Mutex};
 
     /// A disk in memory; its content, and whether it was flushed since the last write.
@@ -351,7 +353,8 @@ mod tests {
     #[test]
     fn reads_and_writes_sectors() {
         let disk = Memory::new(8 * 512);
-        let mut driver = Driver::new(Blk::new(Box::new(disk.clone()), "disk"), F_FLUSH | F_CONFIG_WCE);
+        let mut driver =
+            Driver::new(Blk::new(Box::new(disk.clone()), "disk"), F_FLUSH | F_CONFIG_WCE | INDIRECT_DESC);
         let answer = driver.ask(0, &request(READ, 2, &[]), 2 * 512 + 1).unwrap();
         assert_eq!((&answer[..1024], answer[1024]), (&disk.bytes()[1024..2048], 0));
         assert_eq!(driver.interrupt(), 1);
@@ -367,6 +370,27 @@ mod tests {
         driver.bench.check_save_restore();
         let id = driver.ask(0, &request(GET_ID, 0, &[]), 21).unwrap();
         assert_eq!((&id[..5], id[20]), (&b"disk\0"[..], 0));
+    }
+
+    #[test]
+    fn a_large_request_lets_the_guest_run_before_the_next() {
+        let disk = Memory::new(32 << 20);
+        let mut driver = Driver::new(Blk::new(Box::new(disk.clone()), "disk"), INDIRECT_DESC);
+        let (header, data, status) = (driver.alloc(16), driver.alloc(PIECE), driver.alloc(2));
+        driver.poke(header, &request(READ, 8, &[]));
+        driver.poke(status, &[9, 9]);
+        let mut large = vec![(header, 16, false)];
+        large.extend(vec![(data, PIECE as u32, true); 300]);
+        large.push((status, 1, true));
+        driver.add_at(0, 0, RAM + 0x1_0000, &large);
+        driver.add_at(0, 1, RAM + 0x1_8000, &[(header, 16, false), (data, 512, true), (status + 1, 1, true)]);
+        driver.kick(0);
+        assert_eq!((driver.take(0), driver.take(0)), (Some((0, 300 * PIECE as u32 + 1)), None));
+        let last = 8 * 512 + 299 * PIECE;
+        assert_eq!(driver.peek(data, PIECE), disk.bytes()[last..last + PIECE]);
+        driver.bench.advance(devices_core::Time::ZERO);
+        assert_eq!((driver.take(0), driver.peek(status, 2)), (Some((1, 513)), vec![0, 0]));
+        assert_eq!(driver.peek(data, 512), disk.bytes()[8 * 512..9 * 512]);
     }
 
     #[test]

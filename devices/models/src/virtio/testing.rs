@@ -19,7 +19,6 @@ pub struct Driver {
     pub bench: Bench<Mmio>,
     pub memory: GuestMemory,
     pub features: u64,
-    pub indirect: bool,
     next: Vec<u16>,
     seen: Vec<u16>,
     space: u64,
@@ -30,7 +29,7 @@ impl Driver {
     pub fn boxed(device: Box<dyn VirtioDevice>) -> Driver {
         let memory = bench_memory();
         let bench = Bench::with_memory(Mmio::new(Some(device)), &memory);
-        Driver { bench, memory, features: 0, indirect: false, next: vec![], seen: vec![], space: BUFFERS }
+        Driver { bench, memory, features: 0, next: vec![], seen: vec![], space: BUFFERS }
     }
 
     /// Set up with these features, and VERSION_1.
@@ -134,9 +133,9 @@ impl Driver {
 
     /// Makes buffers available, without a notification: (address, length, for the device to write).
     pub fn add(&mut self, queue: usize, buffers: &[(u64, u32, bool)]) {
-        let head = 0;
-        let table = if self.indirect { INDIRECT } else { self.ring(queue, 0) };
-        self.add_at(queue, head, table, buffers);
+        let indirect = self.features & feature::INDIRECT_DESC != 0;
+        let table = if indirect { INDIRECT } else { self.ring(queue, 0) };
+        self.add_at(queue, 0, table, buffers);
     }
 
     /// As [`Driver::add`] with the descriptors from `head` on, or in an indirect table at `table`.

@@ -42,7 +42,7 @@ type Result<T> = std::result::Result<T, Errno>;
 /// How a file was opened.
 #[derive(Copy, Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 struct Access {
-    /// As in `open(2)`, without those for creation.
+    /// As the protocol numbers them, without those that act once, at opening.
     flags: u32,
 }
 
@@ -110,7 +110,7 @@ impl Share {
         let entry = self.state.fids.get_mut(&fid).ok_or(Errno::BADF)?;
         let access = entry.access.ok_or(Errno::BADF)?;
         if entry.file.is_none() {
-            let flags = OFlags::from_bits_truncate(access.flags);
+            let flags = open_flags(access.flags);
             entry.file = Some(self.tree.open(&entry.path, flags).map_err(|_| Errno::STALE)?);
         }
         entry.file.as_ref().ok_or(Errno::BADF)
@@ -348,9 +348,8 @@ impl Share {
             return Err(Errno::BADF);
         }
         self.count_open()?;
-        let (flags, truncate) = (open_flags(flags), flags & 0o1000 != 0);
-        let once = if truncate { OFlags::TRUNC } else { OFlags::empty() };
-        let file = self.tree.open(&entry.path, flags | once)?;
+        let once = if flags & 0o1000 != 0 { OFlags::TRUNC } else { OFlags::empty() };
+        let file = self.tree.open(&entry.path, open_flags(flags) | once)?;
         self.opened(fid, None, file, flags, body)
     }
 
@@ -365,8 +364,7 @@ impl Share {
         let mut once = OFlags::empty();
         once.set(OFlags::TRUNC, flags & 0o1000 != 0);
         once.set(OFlags::EXCL, flags & 0o200 != 0);
-        let flags = open_flags(flags);
-        let file = self.tree.create(&path, flags | once, mode)?;
+        let file = self.tree.create(&path, open_flags(flags) | once, mode)?;
         self.opened(fid, Some(path), file, flags, body)
     }
 
@@ -375,14 +373,14 @@ impl Share {
         fid: u32,
         path: Option<Path>,
         file: File,
-        flags: OFlags,
+        flags: u32,
         body: &mut Body,
     ) -> Result<()> {
         body.qid(self.tree.qid(&rustix::fs::fstat(&file)?));
         body.u32(0); // iounit: what a message holds
         let entry = self.state.fids.get_mut(&fid).ok_or(Errno::BADF)?;
         entry.path = path.unwrap_or_else(|| std::mem::take(&mut entry.path));
-        entry.access = Some(Access { flags: flags.bits() });
+        entry.access = Some(Access { flags: flags & LASTING });
         entry.file = Some(file);
         Ok(())
     }
@@ -454,6 +452,9 @@ impl Share {
         Ok(())
     }
 }
+
+/// Access mode, append, data sync, directory.
+const LASTING: u32 = 0o212003;
 
 /// The flags that matter of those of `open(2)` as 9P2000.L numbers them.
 fn open_flags(flags: u32) -> OFlags {
