@@ -2,6 +2,8 @@
 
 /// The embedded images by the name that a board gives in `hyperemu,image`.
 static IMAGES: &[(&str, &[u8])] = &[
+    ("tv", include_bytes!("../../firmware/images/tv.elf")),
+    ("sensor", include_bytes!("../../firmware/images/sensor.elf")),
 ];
 
 /// The image with this name.

@@ -21,6 +21,8 @@ pub struct Block<Op> {
     pub second: Option<u64>,
     /// Their bytes.
     pub bytes: u32,
+    /// Different for each block ever added.
+    pub serial: u64,
     generation: u32,
     second_generation: u32,
 }
@@ -134,7 +136,8 @@ impl<Op> BlockCache<Op> {
             self.clear();
         }
         self.decoded += 1;
-        let block = Block { ops, paddr, second, bytes, generation, second_generation };
+        let serial = self.decoded;
+        let block = Block { ops, paddr, second, bytes, serial, generation, second_generation };
         // A stale block leaves its place to its successor.
         let index = match self.by_paddr.get(&(paddr, mode)) {
             Some(&index) => {

@@ -353,9 +353,9 @@ impl GuestMemory {
         }
     }
 
-    /// Makes all of it zero again and drops all code.
+    /// Makes all RAM zero again and drops all code. ROM keeps its content.
     pub fn clear(&self) {
-        for region in self.regions() {
+        for region in self.regions().iter().filter(|region| region.spec.kind == MemoryKind::Ram) {
             // A shrink and a grow drop every page of the memfd; the mapping stays.
             if rustix::fs::ftruncate(&region.fd, 0).is_err()
                 || rustix::fs::ftruncate(&region.fd, region.spec.size).is_err()

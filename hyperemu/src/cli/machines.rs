@@ -4,8 +4,8 @@ use crate::cli::ShowArgs;
 use crate::error::UsageError;
 use crate::host::resources::HostResources;
 use crate::machine::Machine;
-use crate::machine::build::{self, Options};
 use crate::machine::UnimplementedPolicy;
+use crate::machine::build::{self, Options};
 use devices_core::ControlSpec;
 use machine_configs::{Board, Chosen, Controller, Description, DeviceNode};
 use serde_json::{Value, json};
@@ -37,8 +37,12 @@ pub fn show(args: &ShowArgs) -> Result<u8, UsageError> {
         return Ok(0);
     }
     let mut resources = HostResources::default();
-    let options =
-        Options { seed: 0, policy: UnimplementedPolicy::Ignore, builtin_sbi: true, resources: &mut resources };
+    let options = Options {
+        seed: 0,
+        policy: UnimplementedPolicy::Ignore,
+        builtin_sbi: true,
+        resources: &mut resources,
+    };
     let machine = build::build(&board, options)?;
     if args.json {
         println!("{:#}", as_json(&board, &machine));
@@ -99,7 +103,12 @@ fn print_tree(board: &Description, machine: &Machine) {
     }
     println!("\nmemory");
     for region in &board.memory {
-        println!("  {:#010x}-{:#010x} {} KiB", region.base, region.base + region.size - 1, region.size / 1024);
+        println!(
+            "  {:#010x}-{:#010x} {} KiB",
+            region.base,
+            region.base + region.size - 1,
+            region.size / 1024
+        );
     }
     println!("\ndevices");
     for node in board.devices.iter().filter(|node| node.parent.is_none()) {

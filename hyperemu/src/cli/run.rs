@@ -7,11 +7,12 @@ use crate::host::expect::Expectations;
 use crate::host::net::{NetSpec, Network};
 use crate::host::record::Recording;
 use crate::host::resources::HostResources;
-use crate::host::runner::{Cue, Ending, Runner, Setup};
+use crate::host::runner::{Cue, Ending, Runner, Setup, Viewer};
+use crate::host::window::Window;
 use crate::host::{screenshot, stats};
+use crate::machine::Machine;
 use crate::machine::boot::{self, BootFiles, Layout};
 use crate::machine::build::{self, Options};
-use crate::machine::Machine;
 use crate::{images, load};
 use cpu_core::Time;
 use devices_core::{Frame, Port, Rng};
@@ -27,14 +28,18 @@ pub fn run(args: &RunArgs) -> Result<u8, UsageError> {
     };
     let board = args.board.compile(name)?;
     for node in &board.description.unknown {
-        eprintln!("hyperemu: warning: {}: no model for {:?}; it is left unmapped", node.position, node.compatible);
+        eprintln!(
+            "hyperemu: warning: {}: no model for {:?}; it is left unmapped",
+            node.position, node.compatible
+        );
     }
     let replay = args.replay.as_deref().map(Recording::load).transpose()?;
     let seed = replay.as_ref().map_or(args.seed, |log| log.seed);
     let machine = assemble(&board, args, seed)?;
     let setup = setup(args, &machine, replay, seed)?;
     let cpu_start = stats::host_cpu_ns();
-    let mut runner = Runner::new(machine, setup, None);
+    let viewer = viewer(args, &board, &machine)?;
+    let mut runner = Runner::new(machine, setup, viewer);
     for message in runner.machine.log.take() {
         eprintln!("hyperemu: {message}");
     }
@@ -76,7 +81,9 @@ pub fn assemble(board: &Board, args: &RunArgs, seed: u64) -> Result<Machine, Usa
     for text in &args.load {
         let image = load::load(text, arch)?;
         if matches!(image.format, load::Format::Raw) && image.entry.is_none() {
-            return Err(UsageError::new(format!("--load {text}: an address is missing")).help("write FILE@ADDRESS"));
+            return Err(
+                UsageError::new(format!("--load {text}: an address is missing")).help("write FILE@ADDRESS")
+            );
         }
         extra.push(image);
     }
@@ -84,7 +91,13 @@ pub fn assemble(board: &Board, args: &RunArgs, seed: u64) -> Result<Machine, Usa
     let ram = description.ram().next();
     let (ram_base, ram_size) = ram.map_or((0, 0), |region| (region.base, region.size));
     let xlen = if arch == load::Arch::Riscv32 { 32 } else { 64 };
-    let offset = if bare_firmware { 0 } else if xlen == 32 { 0x40_0000 } else { 0x20_0000 };
+    let offset = if bare_firmware {
+        0
+    } else if xlen == 32 {
+        0x40_0000
+    } else {
+        0x20_0000
+    };
     let memory = machine.bus.services.memory.clone();
     let layout = Layout {
         memory: &memory,
@@ -130,7 +143,12 @@ fn embedded(board: &Board, arch: load::Arch) -> Result<Option<load::Image>, Usag
     Ok(Some(load::parse(Path::new(&format!("<embedded>/{name}")), bytes, None, arch)?))
 }
 
-fn setup(args: &RunArgs, machine: &Machine, replay: Option<Recording>, seed: u64) -> Result<Setup, UsageError> {
+fn setup(
+    args: &RunArgs,
+    machine: &Machine,
+    replay: Option<Recording>,
+    seed: u64,
+) -> Result<Setup, UsageError> {
     let replay = match replay {
         Some(log) if log.machine != machine.name => {
             return Err(UsageError::new(format!("--replay: it was recorded on {}", log.machine)));
@@ -160,12 +178,28 @@ pub fn windowed(args: &RunArgs, machine: &Machine) -> bool {
     args.window || (display && !args.headless && !machine.ports(Port::Display).is_empty())
 }
 
+/// The window, if there is to be one. Where nobody asked for it, a run goes on without.
+fn viewer(args: &RunArgs, board: &Board, machine: &Machine) -> Result<Option<Box<dyn Viewer>>, UsageError> {
+    if !windowed(args, machine) {
+        return Ok(None);
+    }
+    match Window::open(board, machine, args.scale) {
+        Ok(window) => Ok(Some(Box::new(window))),
+        Err(error) if args.window => Err(UsageError::new(error).help("use --headless, or set DISPLAY")),
+        Err(error) => {
+            eprintln!("hyperemu: warning: {error}; running headless");
+            Ok(None)
+        }
+    }
+}
+
 /// `--play`: lines of `seconds,value`, comments with `#`.
 fn cues(args: &RunArgs, machine: &Machine) -> Result<VecDeque<Cue>, UsageError> {
     let mut cues = Vec::new();
     for (control, file) in &args.play {
         let spec = machine.controls().into_iter().find(|(_, spec)| spec.name == *control);
-        let (_, spec) = spec.ok_or_else(|| UsageError::new(format!("--play: there is no control named {control}")))?;
+        let (_, spec) =
+            spec.ok_or_else(|| UsageError::new(format!("--play: there is no control named {control}")))?;
         let path = PathBuf::from(file);
         let text = load::read_file(&path)?;
         for (number, line) in String::from_utf8_lossy(&text).lines().enumerate() {

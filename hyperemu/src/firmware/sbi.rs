@@ -144,7 +144,9 @@ impl Call<'_> {
             // The implementation id space is handed out by the specification; this one is not registered.
             1 => Ok(0x6879_7065),
             2 => Ok(1),
-            3 => Ok(u64::from(extension::ALL.contains(&self.args[0]) || self.args[0] <= extension::LAST_LEGACY)),
+            3 => Ok(u64::from(
+                extension::ALL.contains(&self.args[0]) || self.args[0] <= extension::LAST_LEGACY,
+            )),
             4 => Ok(self.hart().csr(0xf11).unwrap_or(0)),
             5 => Ok(self.hart().csr(0xf12).unwrap_or(0)),
             6 => Ok(self.hart().csr(0xf13).unwrap_or(0)),
@@ -168,7 +170,8 @@ impl Call<'_> {
             return Ok((0..count).collect());
         }
         let width = u64::from(self.hart().config().xlen);
-        let ids: Vec<u64> = (0..width).filter(|bit| mask >> bit & 1 != 0).map(|bit| base.wrapping_add(bit)).collect();
+        let ids: Vec<u64> =
+            (0..width).filter(|bit| mask >> bit & 1 != 0).map(|bit| base.wrapping_add(bit)).collect();
         ids.into_iter().map(|id| self.core_of(id).ok_or(error::INVALID_PARAM)).collect()
     }
 
@@ -358,7 +361,9 @@ impl Call<'_> {
             2 => 2, // SBI_PMU_HW_INSTRUCTIONS
             _ => return Err(error::NOT_SUPPORTED),
         };
-        if !candidates.contains(&wanted) || self.sbi.pmu[index][wanted].is_some_and(|taken| taken.event != event) {
+        if !candidates.contains(&wanted)
+            || self.sbi.pmu[index][wanted].is_some_and(|taken| taken.event != event)
+        {
             return Err(error::NOT_SUPPORTED);
         }
         let started = flags & 4 != 0; // AUTO_START

@@ -72,8 +72,9 @@ impl Console {
     /// A file on standard input is there from the start, so that such a run repeats exactly.
     fn take_file_input(&mut self, number: usize) -> Result<(), String> {
         let stdin = std::io::stdin();
-        let is_file = rustix::fs::fstat(&stdin)
-            .is_ok_and(|stat| rustix::fs::FileType::from_raw_mode(stat.st_mode) == rustix::fs::FileType::RegularFile);
+        let is_file = rustix::fs::fstat(&stdin).is_ok_and(|stat| {
+            rustix::fs::FileType::from_raw_mode(stat.st_mode) == rustix::fs::FileType::RegularFile
+        });
         if is_file {
             let mut bytes = Vec::new();
             let read = stdin.lock().take(1 << 24).read_to_end(&mut bytes);

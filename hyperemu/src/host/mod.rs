@@ -3,6 +3,7 @@
 pub mod console;
 pub mod disk;
 pub mod expect;
+pub mod keys;
 pub mod log;
 pub mod net;
 pub mod pace;
@@ -11,5 +12,7 @@ pub mod resources;
 pub mod runner;
 pub mod screenshot;
 pub mod serial;
+pub mod skin;
 pub mod stats;
 pub mod terminal;
+pub mod window;

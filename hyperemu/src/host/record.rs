@@ -27,7 +27,8 @@ impl Recording {
 
     /// Reads a log. Errors where it is none, or one of another version.
     pub fn load(path: &Path) -> Result<Recording, String> {
-        let bytes = std::fs::read(path).map_err(|error| format!("can not read {}: {error}", path.display()))?;
+        let bytes =
+            std::fs::read(path).map_err(|error| format!("can not read {}: {error}", path.display()))?;
         let decoded = devices_core::state::decode::<Recording>(&bytes).ok();
         let valid = decoded.filter(|log| log.magic == MAGIC && log.inputs.is_sorted_by_key(|input| input.0));
         valid.ok_or_else(|| format!("{} is not a recording of this version of hyperemu", path.display()))

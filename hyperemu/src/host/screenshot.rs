@@ -16,6 +16,7 @@ pub fn write_png(path: &Path, frame: &Frame) -> Result<(), String> {
     encoder.set_color(png::ColorType::Rgb);
     encoder.set_depth(png::BitDepth::Eight);
     let mut writer = encoder.write_header().map_err(|error| failed(&error))?;
-    let bytes: Vec<u8> = frame.pixels.iter().flat_map(|pixel| pixel.to_be_bytes().into_iter().skip(1)).collect();
+    let bytes: Vec<u8> =
+        frame.pixels.iter().flat_map(|pixel| pixel.to_be_bytes().into_iter().skip(1)).collect();
     writer.write_image_data(&bytes).map_err(|error| failed(&error))
 }

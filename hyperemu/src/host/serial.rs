@@ -114,14 +114,18 @@ impl SerialPort {
                     stream.set_nodelay(true)?;
                     Ok((stream.try_clone()?, stream))
                 });
-                let (reader, writer) = stream.map_err(|error| format!("can not connect to {address}: {error}"))?;
+                let (reader, writer) =
+                    stream.map_err(|error| format!("can not connect to {address}: {error}"))?;
                 set(Box::new(writer));
                 thread::spawn(move || pump(reader, number, &arrivals));
             }
             Endpoint::Tcp { address, server: true } => {
                 let listener = TcpListener::bind(address)
                     .map_err(|error| format!("can not listen on {address}: {error}"))?;
-                note = listener.local_addr().ok().map(|address| format!("serial port {number} listens on {address}"));
+                note = listener
+                    .local_addr()
+                    .ok()
+                    .map(|address| format!("serial port {number} listens on {address}"));
                 let sink = sink.clone();
                 thread::spawn(move || {
                     for stream in listener.incoming().flatten() {
@@ -148,7 +152,8 @@ impl SerialPort {
                 });
             }
             Endpoint::Pty => {
-                let (file, path) = open_pty().map_err(|error| format!("can not open a pseudo-terminal: {error}"))?;
+                let (file, path) =
+                    open_pty().map_err(|error| format!("can not open a pseudo-terminal: {error}"))?;
                 note = Some(format!("serial port {number} is {path}"));
                 let writer = file.try_clone().map_err(|error| format!("can not use {path}: {error}"))?;
                 set(Box::new(writer));
@@ -229,7 +234,10 @@ mod tests {
         let parse = |text: &str| text.parse::<SerialSpec>();
         assert_eq!(parse("stdio").unwrap(), SerialSpec { name: None, endpoint: Endpoint::Stdio });
         let tcp = Endpoint::Tcp { address: "127.0.0.1:0".into(), server: true };
-        assert_eq!(parse("uart1=tcp:127.0.0.1:0,server").unwrap(), SerialSpec { name: Some("uart1".into()), endpoint: tcp });
+        assert_eq!(
+            parse("uart1=tcp:127.0.0.1:0,server").unwrap(),
+            SerialSpec { name: Some("uart1".into()), endpoint: tcp }
+        );
         for bad in ["", "tty", "file:", "tcp:1234", "stdio:x"] {
             assert!(parse(bad).is_err(), "{bad}");
         }

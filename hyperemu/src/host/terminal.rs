@@ -20,7 +20,8 @@ pub struct Keys {
 const CTRL_A: u8 = 1;
 
 /// Shown by Ctrl-A H.
-pub const HELP: &str = "\r\nCtrl-A X  quit\r\nCtrl-A H  this help\r\nCtrl-A Ctrl-A  send Ctrl-A to the guest\r\n";
+pub const HELP: &str =
+    "\r\nCtrl-A X  quit\r\nCtrl-A H  this help\r\nCtrl-A Ctrl-A  send Ctrl-A to the guest\r\n";
 
 impl Keys {
     /// Splits typed bytes into what the guest gets and what the program does.

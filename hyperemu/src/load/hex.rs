@@ -24,7 +24,10 @@ pub fn parse(bytes: &[u8]) -> Result<(Vec<Segment>, Option<u64>), LineError> {
             return Err(fail(1, "the record is too short"));
         };
         if rest.len() != usize::from(count) + 1 {
-            return Err(fail(2, &format!("the record says {count} data bytes and has {}", rest.len().max(1) - 1)));
+            return Err(fail(
+                2,
+                &format!("the record says {count} data bytes and has {}", rest.len().max(1) - 1),
+            ));
         }
         if record.iter().fold(0u8, |sum, byte| sum.wrapping_add(*byte)) != 0 {
             return Err(fail(line.len() - 1, "the checksum is wrong"));
@@ -44,7 +47,9 @@ pub fn parse(bytes: &[u8]) -> Result<(Vec<Segment>, Option<u64>), LineError> {
     }
     match ended {
         true => Ok((segments, entry)),
-        false => Err((bytes.split(|byte| *byte == b'\n').count(), 1, "the end-of-file record is missing".into())),
+        false => {
+            Err((bytes.split(|byte| *byte == b'\n').count(), 1, "the end-of-file record is missing".into()))
+        }
     }
 }
 

@@ -184,11 +184,15 @@ pub fn parse(path: &Path, bytes: &[u8], addr: Option<u64>, arch: Arch) -> Result
         return Ok(image(Format::Uf2, segments, None));
     }
     if bytes.starts_with(b":") {
-        let bad_line = |(line, column, why)| LoadError::BadLine { path: path.to_path_buf(), line, column, why };
+        let bad_line =
+            |(line, column, why)| LoadError::BadLine { path: path.to_path_buf(), line, column, why };
         let (segments, entry) = hex::parse(bytes).map_err(bad_line)?;
         return Ok(image(Format::IntelHex, segments, entry));
     }
-    if bytes.starts_with(&[0x1f, 0x8b]) || bytes.starts_with(b"\xfd7zXZ") || bytes.starts_with(b"\x28\xb5\x2f\xfd") {
+    if bytes.starts_with(&[0x1f, 0x8b])
+        || bytes.starts_with(b"\xfd7zXZ")
+        || bytes.starts_with(b"\x28\xb5\x2f\xfd")
+    {
         return Err(bad("the file is compressed; decompress it first (gunzip, unxz or unzstd)".into()));
     }
     let segment = Segment { addr: 0, bytes: bytes.to_vec(), zeroes: 0 };

@@ -109,7 +109,8 @@ pub fn plan(
         segments.extend_from_slice(&part.segments);
     }
     let used = |segments: &[Segment]| {
-        let inside = segments.iter().filter(|s| s.addr >= layout.ram && s.addr < layout.ram + layout.ram_size);
+        let inside =
+            segments.iter().filter(|s| s.addr >= layout.ram && s.addr < layout.ram + layout.ram_size);
         inside.map(Segment::end).max().unwrap_or(layout.ram)
     };
     let kernel_end = match (&image, image.as_ref().map(|image| image.format)) {
@@ -118,7 +119,8 @@ pub fn plan(
     };
     let lowest_free = used(&segments).max(kernel_end);
     // 32-bit guests and firmware want the devicetree below 4 GiB; everybody finds it below 3 GiB.
-    let top = (layout.ram + layout.ram_size).min(0xc000_0000.max(layout.ram + layout.ram_size.min(0x4000_0000)));
+    let top =
+        (layout.ram + layout.ram_size).min(0xc000_0000.max(layout.ram + layout.ram_size.min(0x4000_0000)));
     let dtb_addr = top.saturating_sub(DTB_ROOM) & !(DTB_ROOM - 1);
     let mut initrd_range = None;
     if let Some((path, bytes)) = files.initrd {
@@ -126,7 +128,10 @@ pub fn plan(
         if start < lowest_free || start < layout.ram {
             return Err(BootError::DoesNotFit {
                 what: path.display().to_string(),
-                why: format!("{} bytes are free below the devicetree; give more --memory", dtb_addr.saturating_sub(lowest_free)),
+                why: format!(
+                    "{} bytes are free below the devicetree; give more --memory",
+                    dtb_addr.saturating_sub(lowest_free)
+                ),
             });
         }
         initrd_range = Some((start, start + bytes.len() as u64));
@@ -136,7 +141,11 @@ pub fn plan(
         (Some(firmware), _) => Start::Machine { pc: firmware.entry.unwrap_or(layout.ram), dtb, dynamic_info },
         (None, image) => {
             let pc = image.as_ref().and_then(|image| image.entry).unwrap_or(layout.default_address);
-            if files.bare { Start::Machine { pc, dtb, dynamic_info: 0 } } else { Start::Supervisor { pc, dtb } }
+            if files.bare {
+                Start::Machine { pc, dtb, dynamic_info: 0 }
+            } else {
+                Start::Supervisor { pc, dtb }
+            }
         }
     };
     // A microcontroller has no room for a devicetree and nobody who reads it.
@@ -149,7 +158,9 @@ pub fn plan(
     if dtb_addr < lowest_free || blob.len() as u64 > info_addr - dtb_addr {
         return Err(BootError::DoesNotFit {
             what: "the devicetree".into(),
-            why: format!("it goes to {dtb_addr:#x}, and the image reaches to {lowest_free:#x}; give more --memory"),
+            why: format!(
+                "it goes to {dtb_addr:#x}, and the image reaches to {lowest_free:#x}; give more --memory"
+            ),
         });
     }
     segments.push(Segment { addr: dtb_addr, bytes: blob, zeroes: 0 });
@@ -175,7 +186,8 @@ fn place(image: Image, layout: &Layout, supervised: bool) -> Result<Image, BootE
     match image.format {
         Format::LinuxImage { text_offset, .. } => Ok(image.place(layout.ram + text_offset)),
         Format::Raw if image.entry.is_none() => {
-            let addr = if supervised { layout.default_address } else { layout.reset_pc.unwrap_or(layout.ram) };
+            let addr =
+                if supervised { layout.default_address } else { layout.reset_pc.unwrap_or(layout.ram) };
             Ok(image.place(addr))
         }
         _ if image.entry.is_none() => {
@@ -209,7 +221,8 @@ pub fn apply(machine: &mut Machine) {
     let plan = machine.plan.clone();
     for segment in &plan.segments {
         // The plan was checked against this memory.
-        let result: Result<(), MemoryError> = machine.bus.services.memory.write_any(segment.addr, &segment.bytes);
+        let result: Result<(), MemoryError> =
+            machine.bus.services.memory.write_any(segment.addr, &segment.bytes);
         if let Err(error) = result {
             machine.log.warn(machine.schedule.now, error.to_string());
         }

@@ -11,6 +11,7 @@ use crate::machine::{Cpu, Machine, UnimplementedPolicy};
 use cpu_core::{GuestMemory, MemoryError, MemoryKind, RegionSpec, Time};
 use cpu_riscv::{Hart, HartConfig, Mmu};
 use devices_core::ctx::CHILD;
+use devices_core::device::floating;
 use devices_core::{BuildArgs, DeviceId, Model, Node, Resources, Target, pin};
 use machine_configs::{Board, Boot, Controller, Cpu as CpuNode, Description, DeviceIndex, DeviceNode};
 use std::collections::BTreeMap;
@@ -62,15 +63,20 @@ fn model_of(node: &DeviceNode) -> Option<&'static Model> {
 /// Builds the machine, reset, with nothing loaded.
 pub fn build(board: &Board, options: Options) -> Result<Machine, BuildError> {
     let description = &board.description;
-    let memory = GuestMemory::new(regions(description)?)?;
+    let memory = GuestMemory::new(regions(description))?;
     let mut bus = SystemBus::new(memory.clone(), description.timebase_hz);
     let mut ids: BTreeMap<DeviceIndex, DeviceId> = BTreeMap::new();
     for (index, node) in description.devices.iter().enumerate() {
         let Some(model) = model_of(node).filter(|_| node.parent.is_none()) else { continue };
         let dt = DtNode::new(description, index);
         let name = unique_name(&bus, &dt);
-        let mut args =
-            BuildArgs { node: &dt, name: &name, seed: options.seed, memory: &memory, resources: options.resources };
+        let mut args = BuildArgs {
+            node: &dt,
+            name: &name,
+            seed: options.seed,
+            memory: &memory,
+            resources: options.resources,
+        };
         let device = (model.build)(&mut args).map_err(|error| {
             node.props.error(error.property.as_deref().unwrap_or_default(), error.message)
         })?;
@@ -110,7 +116,7 @@ pub fn build(board: &Board, options: Options) -> Result<Machine, BuildError> {
 }
 
 /// RAM and ROM of the board and of its devices.
-fn regions(description: &Description) -> Result<Vec<RegionSpec>, machine_configs::Error> {
+fn regions(description: &Description) -> Vec<RegionSpec> {
     let mut specs = Vec::new();
     for region in &description.memory {
         let kind = match region.kind {
@@ -122,16 +128,15 @@ fn regions(description: &Description) -> Result<Vec<RegionSpec>, machine_configs
     for node in description.devices.iter().filter(|node| node.parent.is_none()) {
         let Some(model) = model_of(node) else { continue };
         for (list, kind) in [(model.rom, MemoryKind::Rom), (model.ram, MemoryKind::Ram)] {
+            // A model lists all regions that a node may have; a node may have fewer.
             for &region in list {
-                let reg = node.reg.get(region).ok_or_else(|| {
-                    node.props.error("reg", format!("entry {region} is missing: {} needs it", model.summary))
-                })?;
+                let Some(reg) = node.reg.get(region) else { continue };
                 let name = format!("{} {region}", node.path);
                 specs.push(RegionSpec { name, base: reg.base, size: reg.size, kind });
             }
         }
     }
-    Ok(specs)
+    specs
 }
 
 fn unique_name(bus: &SystemBus, node: &DtNode) -> String {
@@ -144,7 +149,11 @@ fn unique_name(bus: &SystemBus, node: &DtNode) -> String {
 }
 
 /// The device that `index` is or is part of, and the first line number of its own.
-fn owner(description: &Description, ids: &BTreeMap<DeviceIndex, DeviceId>, index: DeviceIndex) -> Option<(DeviceId, u32)> {
+fn owner(
+    description: &Description,
+    ids: &BTreeMap<DeviceIndex, DeviceId>,
+    index: DeviceIndex,
+) -> Option<(DeviceId, u32)> {
     if let Some(&id) = ids.get(&index) {
         return Some((id, 0));
     }
@@ -171,9 +180,12 @@ fn wire(description: &Description, bus: &mut SystemBus, ids: &BTreeMap<DeviceInd
         }
         // What hangs on GPIO pins: keys drive a pin, LEDs follow one.
         let parent = node.parent.map(|parent| &description.devices[parent]);
-        let is_part_of = |name: &str| parent.is_some_and(|parent| parent.compatible.iter().any(|c| c == name));
+        let is_part_of =
+            |name: &str| parent.is_some_and(|parent| parent.compatible.iter().any(|c| c == name));
         for reference in node.references("gpios") {
-            let (Some(gpio), Some(&line)) = (reference.target.and_then(|t| ids.get(&t)), reference.cells.first()) else {
+            let (Some(gpio), Some(&line)) =
+                (reference.target.and_then(|t| ids.get(&t)), reference.cells.first())
+            else {
                 continue;
             };
             let part = pin(base / CHILD - u32::from(base > 0));
@@ -181,12 +193,19 @@ fn wire(description: &Description, bus: &mut SystemBus, ids: &BTreeMap<DeviceInd
                 bus.services.wires.connect(from, part, Target::Device(*gpio), pin(line));
             } else if is_part_of("gpio-leds") {
                 bus.services.wires.connect(*gpio, pin(line), Target::Device(from), part);
+                let undriven = floating(part - pin(0));
+                bus.services.wires.connect(*gpio, floating(line), Target::Device(from), undriven);
             }
         }
     }
 }
 
-fn hart(cpu: &CpuNode, memory: &GuestMemory, description: &Description, builtin_sbi: bool) -> Result<Cpu, BuildError> {
+fn hart(
+    cpu: &CpuNode,
+    memory: &GuestMemory,
+    description: &Description,
+    builtin_sbi: bool,
+) -> Result<Cpu, BuildError> {
     if !cpu.compatible.iter().any(|name| name == "riscv") {
         let message = format!("there is no core for {:?}; \"riscv\" is there", cpu.compatible);
         return Err(cpu.props.error("compatible", message).into());

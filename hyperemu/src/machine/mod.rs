@@ -98,7 +98,7 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// Back to power-on: memory, devices and cores. Virtual time and instruction counts go on.
+    /// Back to power-on: RAM, devices and cores; flash keeps its content. Virtual time and instruction counts go on.
     pub fn reset(&mut self) {
         let now = self.schedule.local.iter().copied().max().unwrap_or_default().max(self.schedule.now);
         self.bus.services.memory.clear();
@@ -113,7 +113,6 @@ impl Machine {
                 cpu.core().set_line(line, level);
             }
         }
-        self.bus.services.counter.offset = 0;
         boot::apply(self);
         self.resets += 1;
     }
@@ -196,7 +195,10 @@ impl Machine {
         for access in std::mem::take(&mut self.bus.unmapped) {
             let verb = if access.write { "write to" } else { "read of" };
             let (core, _, pc) = access.who;
-            self.unmodelled(format!("{verb} {:#x}, where there is nothing; core {core}, pc {pc:#x}", access.paddr));
+            self.unmodelled(format!(
+                "{verb} {:#x}, where there is nothing; core {core}, pc {pc:#x}",
+                access.paddr
+            ));
         }
         for (device, complaint) in std::mem::take(&mut self.bus.services.complaints) {
             let name = self.bus.slots.get(device).map_or("bus", |slot| slot.name.as_str());
