@@ -45,7 +45,7 @@
 //!
 //! | property | on | value | meaning |
 //! |---|---|---|---|
-//! | `hyperemu,boot` | root | `"sbi"`, `"flash"`, `"elf"` | who starts the guest: the emulator's SBI in S-mode, code in flash, the entry of an ELF (default) |
+//! | `hyperemu,boot` | root | `"sbi"`, `"flash"`, `"elf"` | who starts the guest: the emulator's SBI in S-mode, code in flash, the entry of an ELF; by default the first where cores have an MMU, else the last |
 //! | `hyperemu,summary` | root | string | one line about the board, for `hyperemu machines` |
 //! | `hyperemu,image` | root | string | name of the embedded image that runs when none is given |
 //! | `hyperemu,reset-vector` | root | 1-2 cells | where cores start when the image names no entry |

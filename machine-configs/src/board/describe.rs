@@ -168,6 +168,9 @@ pub(crate) fn describe(
     let boot = match c.string(root, "hyperemu,boot").as_deref() {
         Some("sbi") => Boot::Sbi,
         Some("flash") => Boot::Flash,
+        Some("elf") => Boot::Elf,
+        // Cores with an MMU are for operating systems, which expect firmware.
+        _ if cpus.iter().any(|cpu| cpu.mmu.as_deref().is_some_and(|mmu| mmu != "riscv,none")) => Boot::Sbi,
         _ => Boot::Elf,
     };
     let model = c.string(root, "model").unwrap_or_else(|| name.to_string());

@@ -321,6 +321,13 @@ fn boards_need_cores_and_memory() {
 }
 
 #[test]
+fn boards_that_do_not_say_how_they_boot_are_guessed() {
+    assert_eq!(small("").unwrap().description.boot, Boot::Elf);
+    let tv = text("tv").replacen("hyperemu,boot = \"sbi\";", "", 1);
+    assert_eq!(compile_text("tv.dts", &tv, &Params::default()).unwrap().description.boot, Boot::Sbi);
+}
+
+#[test]
 fn addresses_are_translated() {
     let board = small(
         "bus@40000000 { compatible = \"simple-bus\"; #address-cells = <2>; #size-cells = <1>;\n\
