@@ -1,1 +1,24 @@
-//! The compiler's intermediate representation.
+//! The compiler's intermediate representation, and what turns instruction meanings into it.
+//!
+//! * [`ir`]: blocks of nodes in single assignment; guest state as numbered slots.
+//! * [`lift`]: a [`cpu_core::Semantics`] that records instead of running, for any ISA.
+//! * [`passes`]: what makes a block smaller without changing what it does.
+//! * [`interp`]: runs a block, node by node: the definition of what nodes mean, which a compiler has to match.
+//!
+//! No instruction set and no host architecture is named here. An ISA says what its slots are and which operations it
+//! calls rather than lifts ([`Isa`]); its crate implements its own sub-trait of `Semantics` for [`lift::Lifter`].
+
+pub mod interp;
+pub mod ir;
+pub mod lift;
+pub mod passes;
+
+pub use interp::{Guest, run};
+pub use ir::{Block, Node, Ref, Slot};
+pub use lift::{Ended, Lifter};
+
+/// What the representation has to know of an instruction set.
+pub trait Isa {
+    /// An operation that is called, not lifted: CSR access, reservations, long vector loops.
+    type Call: Copy + std::fmt::Debug;
+}

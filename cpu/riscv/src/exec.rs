@@ -1,10 +1,15 @@
 //! The interpreter: predecoded blocks, run up to an exact instruction.
 
-use cpu_core::{AccessKind, Block, BlockCache, Bus, Counter, Exit, GuestMemory, Next, Ran, Semantics, Time};
+use std::collections::HashMap;
+
+use cpu_core::{
+    AccessKind, Block, BlockCache, Bus, Counter, Exit, Flow, GuestMemory, Next, Ran, Semantics, Time,
+};
 
 use crate::config::HartConfig;
 use crate::isa::dispatch::{Handler, handler};
-use crate::isa::{self, Features, Operands, flags};
+use crate::isa::{self, Decoded, Features, Id, Operands, flags};
+use crate::lift::Call;
 use crate::semantics::Riscv;
 use crate::state::State;
 use crate::sys::{Sys, access_fault, cause};
@@ -17,6 +22,15 @@ pub(crate) struct Op<const XLEN: u32> {
     run: Handler<State<XLEN>>,
     operands: Operands,
     len: u8,
+    /// `None` for an illegal instruction, whose bits are the immediate operand.
+    id: Option<Id>,
+}
+
+/// Blocks recorded in the compiler's representation, by number, with the serial of what they were made from.
+#[derive(Default)]
+pub(crate) struct Lifted {
+    blocks: HashMap<u32, (u64, cpu_jit::Block<Call>)>,
+    values: Vec<u64>,
 }
 
 /// A hart of one width: state and decoded code.
@@ -25,12 +39,23 @@ pub(crate) struct Cpu<const XLEN: u32> {
     blocks: BlockCache<Op<XLEN>>,
     breakpoints: Vec<u64>,
     step_over: bool,
+    lifted: Option<Lifted>,
 }
 
 impl<const XLEN: u32> Cpu<XLEN> {
     pub fn new(config: HartConfig, memory: GuestMemory) -> Self {
         let state = State::new(config, memory.clone());
-        Cpu { state, blocks: BlockCache::new(memory), breakpoints: Vec::new(), step_over: false }
+        Cpu {
+            state,
+            blocks: BlockCache::new(memory),
+            breakpoints: Vec::new(),
+            step_over: false,
+            lifted: None,
+        }
+    }
+
+    pub fn set_lifted(&mut self, on: bool) {
+        self.lifted = on.then(Lifted::default);
     }
 
     pub fn blocks_decoded(&self) -> u64 {
@@ -90,8 +115,8 @@ impl<const XLEN: u32> Cpu<XLEN> {
             return Ran { executed: 0, exit: Exit::Wait };
         }
         self.state.enter(start, bus.counter());
-        let Cpu { state, blocks, breakpoints, step_over } = self;
-        let exit = state.bus.enter(bus, || run(state, blocks, breakpoints, step_over, budget));
+        let Cpu { state, blocks, breakpoints, step_over, lifted } = self;
+        let exit = state.bus.enter(bus, || run(state, blocks, breakpoints, step_over, lifted, budget));
         let executed = state.executed.replace(0);
         state.total.set(state.total.get().wrapping_add(executed));
         Ran { executed, exit }
@@ -129,6 +154,7 @@ fn run<const XLEN: u32>(
     blocks: &mut BlockCache<Op<XLEN>>,
     breakpoints: &[u64],
     step_over: &mut bool,
+    lifted: &mut Option<Lifted>,
     budget: u64,
 ) -> Exit {
     loop {
@@ -168,7 +194,11 @@ fn run<const XLEN: u32>(
                 }
             }
             *step_over = false;
-            run_block(state, block, n);
+            match lifted {
+                // A block that the budget cuts is interpreted, as it would be beside compiled code.
+                Some(lifted) if n == block.ops.len() => run_lifted(state, block, index, lifted),
+                _ => run_block(state, block, n),
+            }
             if state.recheck.get() || state.exit.get().is_some() {
                 break;
             }
@@ -196,22 +226,68 @@ fn run_block<const XLEN: u32>(state: &State<XLEN>, block: &Block<Op<XLEN>>, n: u
             }
             continue;
         }
-        match flow {
-            Ok(Next::Jump) => pc = state.target.get(),
-            Ok(_) => {
-                pc = pc.wrapping_add(op.len as u64);
-                state.recheck.set(true);
-            }
-            Err(_) => {
-                state.take_exception();
-                pc = state.pc.get();
-            }
-        }
+        pc = state.after(flow, pc.wrapping_add(op.len as u64));
         break;
     }
-    state.pc.set(State::<XLEN>::mask_address(pc));
-    state.index.set(0);
-    state.executed.set(state.executed.get() + done as u64);
+    state.finish(pc, done);
+}
+
+/// Runs a block in the compiler's representation, made on first use.
+fn run_lifted<const XLEN: u32>(
+    state: &State<XLEN>,
+    block: &Block<Op<XLEN>>,
+    index: u32,
+    lifted: &mut Lifted,
+) {
+    let Lifted { blocks, values } = lifted;
+    let entry = blocks.entry(index).or_insert_with(|| (u64::MAX, lift(state, block)));
+    if entry.0 != block.serial {
+        *entry = (block.serial, lift(state, block));
+    }
+    let start = state.pc.get();
+    state.block_end.set(State::<XLEN>::mask_address(start.wrapping_add(block.bytes as u64)));
+    state.leave.set(false);
+    let (done, flow) = cpu_jit::run(&entry.1, state, start, values);
+    let bytes: u64 = block.ops.iter().take(done as usize).map(|op| op.len as u64).sum();
+    let behind = start.wrapping_add(bytes);
+    let pc = if flow == Ok(Next::Fall) { behind } else { state.after(flow, behind) };
+    state.finish(pc, done);
+}
+
+fn lift<const XLEN: u32>(state: &State<XLEN>, block: &Block<Op<XLEN>>) -> cpu_jit::Block<Call> {
+    let instructions = block.ops.iter().map(|op| match op.id {
+        Some(id) => Ok(Decoded { id, len: op.len, ops: op.operands }),
+        None => Err((op.operands.imm as u32, op.len)),
+    });
+    let lifted = crate::lift::lift::<XLEN>(state.compressed(), instructions);
+    debug_assert_eq!(lifted.verify(), Ok(()));
+    lifted
+}
+
+impl<const XLEN: u32> State<XLEN> {
+    /// Where control goes after an instruction that did not simply fall through; `behind` is the address behind it.
+    fn after(&self, flow: Flow<Self>, behind: u64) -> u64 {
+        match flow {
+            Ok(Next::Fall) => behind,
+            Ok(Next::Jump) => self.target.get(),
+            Ok(Next::Leave) => {
+                self.recheck.set(true);
+                behind
+            }
+            Err(_) => {
+                self.take_exception();
+                self.pc.get()
+            }
+        }
+    }
+
+    /// Ends a block after `done` instructions.
+    #[inline(always)]
+    fn finish(&self, pc: u64, done: u32) {
+        self.pc.set(Self::mask_address(pc));
+        self.index.set(0);
+        self.executed.set(self.executed.get() + done as u64);
+    }
 }
 
 /// How many of the first `n` instructions come before a breakpoint.
@@ -338,14 +414,15 @@ fn fetch<const XLEN: u32>(
     Ok(index)
 }
 
-type Decoded<const XLEN: u32> = (Box<[Op<XLEN>]>, u32, Option<u64>);
+/// Operations, their bytes, and the page that the last reaches into.
+type Predecoded<const XLEN: u32> = (Box<[Op<XLEN>]>, u32, Option<u64>);
 
 fn decode<const XLEN: u32>(
     state: &State<XLEN>,
     paddr: u64,
     whole_page: bool,
     next_page: u64,
-) -> Result<Decoded<XLEN>, (u64, u64)> {
+) -> Result<Predecoded<XLEN>, (u64, u64)> {
     let room = BlockCache::<Op<XLEN>>::room(paddr) as usize;
     let mut code = [0u8; 4 * MAX_OPS];
     let available = room.min(code.len());
@@ -400,7 +477,7 @@ fn predecode<const XLEN: u32>(bits: u32, features: &Features) -> (Op<XLEN>, bool
         Some(decoded) => {
             let ends = decoded.id.flags() & (flags::JUMP | flags::BRANCH | flags::SYSTEM | flags::CSR) != 0;
             let run = handler::<State<XLEN>>(decoded.id);
-            (Op { run, operands: decoded.ops, len: decoded.len }, ends)
+            (Op { run, operands: decoded.ops, len: decoded.len, id: Some(decoded.id) }, ends)
         }
         None => {
             let run: Handler<State<XLEN>> = |state, operands| {
@@ -408,7 +485,7 @@ fn predecode<const XLEN: u32>(bits: u32, features: &Features) -> (Op<XLEN>, bool
                 Err(state.raise(cause::ILLEGAL_INSTRUCTION, operands.imm as u32 as u64))
             };
             let (len, value) = if bits & 3 == 3 { (4, bits) } else { (2, bits & 0xffff) };
-            (Op { run, operands: Operands { imm: value as i32, ..Operands::ZERO }, len }, true)
+            (Op { run, operands: Operands { imm: value as i32, ..Operands::ZERO }, len, id: None }, true)
         }
     }
 }

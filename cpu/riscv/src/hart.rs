@@ -169,6 +169,12 @@ impl Hart {
             .map(|found| found.paddr)
     }
 
+    /// Runs whole blocks by way of the compiler's representation: slower than plain interpretation, with the same results. It
+    /// shows that what is recorded means what is run.
+    pub fn set_lifted(&mut self, on: bool) {
+        each!(mut self, cpu => cpu.set_lifted(on));
+    }
+
     /// Instructions predecoded into blocks so far, for statistics.
     pub fn blocks_decoded(&self) -> u64 {
         each!(self, cpu => cpu.blocks_decoded())

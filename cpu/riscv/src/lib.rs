@@ -8,6 +8,7 @@
 //! * [`semantics`]: what instruction meanings need; the meanings themselves are in `sem`, and
 //!   [`isa::dispatch`] leads to them, for any consumer that implements [`Semantics`].
 //! * `state`, `access`, `exec`: the consumer that runs them: state in cells, memory through the TLB, predecoded blocks.
+//! * [`lift`]: the same meanings recorded in the compiler's representation, and run from there.
 //! * [`sys`]: CSRs, traps, translation, protection.
 
 mod access;
@@ -15,6 +16,7 @@ pub mod config;
 mod exec;
 mod hart;
 pub mod isa;
+pub mod lift;
 mod registers;
 mod saved;
 mod sem;

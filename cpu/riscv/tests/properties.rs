@@ -147,6 +147,95 @@ fn nothing_panics_and_cuts_are_invisible() {
     }
 }
 
+/// Each instruction of the tables, between others, with register values that let it do something.
+#[test]
+fn every_instruction_lifts_to_what_it_does() {
+    for rv32 in [false, true] {
+        let mut rigs = [(); 2].map(|()| if rv32 { Rig::rv32() } else { Rig::rv64() });
+        rigs[1].hart.set_lifted(true);
+        let features = rigs[0].hart.config().extensions;
+        let mut rng = Rng(77);
+        let (mut tried, mut straight) = (0, 0);
+        for id in isa::Id::ALL {
+            for _ in 0..6 {
+                let words: Vec<u32> = [None, None, Some(id), None, Some(id)]
+                    .into_iter()
+                    .filter_map(|id| match id {
+                        Some(id) => isa::random_of(id, &mut || rng.next(), &features),
+                        None => isa::random(&mut || rng.next(), &features),
+                    })
+                    .collect();
+                if words.len() != 5 {
+                    break;
+                }
+                let mut code = Vec::new();
+                for word in words {
+                    code.extend_from_slice(&word.to_le_bytes()[..if word & 3 == 3 { 4 } else { 2 }]);
+                }
+                let values: Vec<u64> = (0..64)
+                    .map(|i| match rng.below(3) {
+                        0 if i >= 32 => u64::MAX << 32 | rng.next() & 0xffff_ffff,
+                        0 => rng.value(),
+                        1 => (DATA + 0x800 + rng.below(64) * 8) & !7,
+                        _ => rng.next(),
+                    })
+                    .collect();
+                for rig in &mut rigs {
+                    rig.memory.write(CODE, &code).unwrap();
+                    rig.hart.reset();
+                    for (csr, value) in [(0x305, M_HANDLER), (0x300, 3 << 13 | 3 << 11), (2, values[3] & 3)] {
+                        rig.hart.set_csr(csr, value);
+                    }
+                    for r in 0..32 {
+                        rig.hart.set_x(r, values[r as usize]);
+                        rig.hart.set_f(r, values[32 + r as usize]);
+                    }
+                    rig.run(5);
+                    rig.bus.attention = false;
+                }
+                let [plain, lifted] = &rigs;
+                tried += 1;
+                straight += (plain.hart.pc() >= CODE && plain.hart.pc() < CODE + 0x100) as u32;
+                assert_eq!(plain.hart.pc(), lifted.hart.pc(), "{} in {code:02x?}", id.name());
+                assert_eq!(digest(plain), digest(lifted), "{} in {code:02x?}", id.name());
+                let data = |rig: &Rig| {
+                    let mut bytes = vec![0; 0x2000];
+                    rig.memory.read(DATA, &mut bytes).unwrap();
+                    bytes
+                };
+                assert!(data(plain) == data(lifted), "{} in {code:02x?}: memory", id.name());
+            }
+        }
+        assert!(tried > 1000 && straight > tried / 4, "{straight} of {tried} ran straight");
+    }
+}
+
+#[test]
+fn what_is_lifted_means_what_is_run() {
+    for seed in 2000..2250 {
+        let rv32 = seed % 2 == 0;
+        let mut plain = scene(seed, rv32);
+        let mut lifted = scene(seed, rv32);
+        lifted.hart.set_lifted(true);
+        for n in [20, 40, 150, 400] {
+            let done = |rig: &Rig| rig.hart.instructions();
+            let (one, two) = (done(&plain), done(&lifted));
+            let one = run(&mut plain, one, n, || u64::MAX);
+            let two = run(&mut lifted, two, n, || u64::MAX);
+            assert_eq!((one, plain.hart.pc()), (two, lifted.hart.pc()), "seed {seed}, {n} instructions");
+            for r in 0..32 {
+                assert_eq!(plain.hart.x(r), lifted.hart.x(r), "seed {seed}, {n} instructions: x{r}");
+                assert_eq!(plain.hart.f(r), lifted.hart.f(r), "seed {seed}, {n} instructions: f{r}");
+            }
+            assert_eq!(digest(&plain), digest(&lifted), "seed {seed}, {n} instructions");
+            if one < n {
+                break;
+            }
+        }
+        assert!(content(&plain.memory) == content(&lifted.memory), "seed {seed}: memory");
+    }
+}
+
 #[test]
 fn a_saved_hart_goes_on_the_same() {
     for seed in 1000..1080 {

@@ -1,0 +1,279 @@
+//! Records instruction meanings as a block.
+//!
+//! While it records, it folds constants, and it knows what each slot holds: reading a slot that the block has read or
+//! written gives the same value again, without a node.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+
+use cpu_core::{Binary, FloatFormat, FloatOp, Flow, Next, Rmw, Rounding, Semantics, Unary, Width};
+
+use crate::Isa;
+use crate::ir::{Block, Node, Ref, Slot};
+
+/// The recorded instruction has ended the block with an exception.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub struct Ended(());
+
+/// Records for instruction set `I`.
+pub struct Lifter<I: Isa> {
+    isa: I,
+    nodes: RefCell<Vec<Node>>,
+    calls: RefCell<Vec<I::Call>>,
+    slots: RefCell<BTreeMap<Slot, Ref>>,
+    instructions: Cell<u32>,
+    offset: Cell<u32>,
+    /// Offset behind the instruction that is recorded.
+    end: Cell<u32>,
+}
+
+impl<I: Isa> Lifter<I> {
+    /// An empty block.
+    pub fn new(isa: I) -> Lifter<I> {
+        Lifter {
+            isa,
+            nodes: RefCell::new(Vec::with_capacity(64)),
+            calls: RefCell::new(Vec::new()),
+            slots: RefCell::new(BTreeMap::new()),
+            instructions: Cell::new(0),
+            offset: Cell::new(0),
+            end: Cell::new(0),
+        }
+    }
+
+    /// What the ISA gave.
+    pub fn isa(&self) -> &I {
+        &self.isa
+    }
+
+    /// The instructions that follow are recorded as the next one, of `len` bytes.
+    pub fn start(&self, len: u32) {
+        let index = self.instructions.get();
+        self.instructions.set(index + 1);
+        self.offset.set(self.end.get());
+        self.push(Node::Start { index, offset: self.offset.get() });
+        self.end.set(self.end.get() + len);
+    }
+
+    /// The block.
+    pub fn finish(self) -> Block<I::Call> {
+        Block {
+            nodes: self.nodes.into_inner(),
+            calls: self.calls.into_inner(),
+            instructions: self.instructions.get(),
+            bytes: self.end.get(),
+        }
+    }
+
+    fn push(&self, node: Node) -> Ref {
+        let mut nodes = self.nodes.borrow_mut();
+        nodes.push(node);
+        Ref(nodes.len() as u32 - 1)
+    }
+
+    fn constant(&self, value: Ref) -> Option<u64> {
+        match self.nodes.borrow().get(value.0 as usize) {
+            Some(Node::Const(value)) => Some(*value),
+            _ => None,
+        }
+    }
+
+    /// Reads a slot.
+    pub fn get(&self, slot: Slot) -> Ref {
+        if let Some(&value) = self.slots.borrow().get(&slot) {
+            return value;
+        }
+        let value = self.push(Node::Get(slot));
+        self.slots.borrow_mut().insert(slot, value);
+        value
+    }
+
+    /// Writes a slot.
+    pub fn set(&self, slot: Slot, value: Ref) {
+        self.push(Node::Set(slot, value));
+        self.slots.borrow_mut().insert(slot, value);
+    }
+
+    fn add_call(&self, call: I::Call) -> u32 {
+        let mut calls = self.calls.borrow_mut();
+        calls.push(call);
+        calls.len() as u32 - 1
+    }
+
+    /// Records an operation of the ISA, which may stop, and after which no slot is known.
+    pub fn call(&self, call: I::Call, args: [Ref; 2]) -> Ref {
+        let number = self.add_call(call);
+        let value = self.push(Node::Call(number, args));
+        self.slots.borrow_mut().clear();
+        value
+    }
+
+    /// Records an operation of the ISA that decides where control goes.
+    pub fn leave(&self, call: I::Call, args: [Ref; 2]) -> Flow<Self> {
+        let number = self.add_call(call);
+        self.push(Node::Leave(number, args));
+        Ok(Next::Leave)
+    }
+}
+
+impl<I: Isa> Semantics for Lifter<I> {
+    type Value = Ref;
+    type Stop = Ended;
+
+    fn imm(&self, value: u64) -> Ref {
+        self.push(Node::Const(value))
+    }
+
+    fn binary(&self, op: Binary, a: Ref, b: Ref) -> Ref {
+        match (op, self.constant(a), self.constant(b)) {
+            (_, Some(a), Some(b)) => self.imm(op.eval(a, b)),
+            (Binary::Add | Binary::Sub | Binary::Or | Binary::Xor | Binary::Shl, _, Some(0)) => a,
+            (Binary::Shr | Binary::Sar | Binary::Ror, _, Some(0)) => a,
+            (Binary::Add | Binary::Or | Binary::Xor, Some(0), _) => b,
+            (Binary::And, _, Some(u64::MAX)) | (Binary::Mul, _, Some(1)) => a,
+            (Binary::And | Binary::Mul, _, Some(0)) => b,
+            _ => self.push(Node::Binary(op, a, b)),
+        }
+    }
+
+    fn unary(&self, op: Unary, a: Ref) -> Ref {
+        if let Some(value) = self.constant(a) {
+            return self.imm(op.eval(value));
+        }
+        let same =
+            matches!(self.nodes.borrow().get(a.0 as usize), Some(Node::Unary(inner, _)) if *inner == op);
+        // Extending twice is extending once.
+        if same
+            && !matches!(
+                op,
+                Unary::Not | Unary::Bswap | Unary::BitSwapBytes | Unary::Clz | Unary::Ctz | Unary::Popcount
+            )
+        {
+            return a;
+        }
+        self.push(Node::Unary(op, a))
+    }
+
+    fn select(&self, cond: Ref, yes: Ref, no: Ref) -> Ref {
+        match self.constant(cond) {
+            Some(0) => no,
+            Some(_) => yes,
+            None if yes == no => yes,
+            None => self.push(Node::Select(cond, yes, no)),
+        }
+    }
+
+    fn pure(&self, f: fn(u64, u64) -> u64, a: Ref, b: Ref) -> Ref {
+        self.push(Node::Pure(f, a, b))
+    }
+
+    fn float(&self, op: FloatOp, format: FloatFormat, rounding: Rounding, args: [Ref; 3]) -> Ref {
+        self.push(Node::Float(op, format, rounding, args))
+    }
+
+    fn pc(&self) -> Ref {
+        self.push(Node::Address(self.offset.get()))
+    }
+
+    fn next_pc(&self) -> Ref {
+        self.push(Node::Address(self.end.get()))
+    }
+
+    fn jump(&self, target: Ref) -> Flow<Self> {
+        self.push(Node::Jump(target));
+        Ok(Next::Jump)
+    }
+
+    fn jump_by(&self, offset: i64) -> Flow<Self> {
+        self.push(Node::JumpBy(offset));
+        Ok(Next::Jump)
+    }
+
+    fn branch_if(&self, cond: Ref, offset: i64) -> Flow<Self> {
+        match self.constant(cond) {
+            Some(0) => Ok(Next::Fall),
+            Some(_) => self.jump_by(offset),
+            None => {
+                self.push(Node::BranchIf(cond, offset));
+                Ok(Next::Jump)
+            }
+        }
+    }
+
+    fn raise(&self, cause: u64, value: Ref) -> Ended {
+        self.push(Node::Raise(cause, value));
+        Ended(())
+    }
+
+    fn raise_if(&self, cond: Ref, cause: u64, value: Ref) -> Result<(), Ended> {
+        match self.constant(cond) {
+            Some(0) => {}
+            Some(_) => return Err(self.raise(cause, value)),
+            None => {
+                self.push(Node::RaiseIf(cause, cond, value));
+            }
+        }
+        Ok(())
+    }
+
+    fn load(&self, addr: Ref, width: Width, signed: bool) -> Result<Ref, Ended> {
+        Ok(self.push(Node::Load { addr, width, signed }))
+    }
+
+    fn store(&self, addr: Ref, width: Width, value: Ref) -> Result<(), Ended> {
+        self.push(Node::Store { addr, width, value });
+        Ok(())
+    }
+
+    fn rmw(&self, op: Rmw, addr: Ref, width: Width, value: Ref) -> Result<Ref, Ended> {
+        Ok(self.push(Node::Rmw { op, addr, width, value }))
+    }
+
+    fn compare_exchange(&self, addr: Ref, width: Width, expected: Ref, new: Ref) -> Result<Ref, Ended> {
+        Ok(self.push(Node::CompareExchange(width, [addr, expected, new])))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cpu_core::SemanticsExt;
+
+    struct Nothing;
+    impl Isa for Nothing {
+        type Call = ();
+    }
+
+    #[test]
+    fn constants_fold_and_slots_are_remembered() {
+        let s = Lifter::new(Nothing);
+        s.start(4);
+        let a = s.get(Slot(1));
+        assert_eq!(s.get(Slot(1)), a);
+        let b = s.add_imm(a, 0);
+        assert_eq!(b, a);
+        let five = s.add(s.imm(2), s.imm(3));
+        assert_eq!(s.constant(five), Some(5));
+        s.set(Slot(2), five);
+        assert_eq!(s.get(Slot(2)), five);
+        assert_eq!(s.select(s.imm(0), a, five), five);
+        let wide = s.sext32(a);
+        assert_eq!(s.sext32(wide), wide);
+        assert_ne!(s.not(s.not(a)), s.not(a));
+        s.call((), [a, a]);
+        assert_ne!(s.get(Slot(1)), a, "a call may change it");
+        let block = s.finish();
+        assert_eq!(block.verify(), Ok(()));
+        assert_eq!((block.instructions, block.bytes), (1, 4));
+    }
+
+    #[test]
+    fn a_constant_branch_is_a_jump_or_nothing() {
+        let s = Lifter::new(Nothing);
+        s.start(2);
+        assert_eq!(s.branch_if(s.imm(0), 8), Ok(Next::Fall));
+        assert_eq!(s.raise_if(s.imm(0), 1, s.imm(0)), Ok(()));
+        assert_eq!(s.branch_if(s.imm(9), 8), Ok(Next::Jump));
+        assert!(matches!(s.finish().nodes.last(), Some(Node::JumpBy(8))));
+    }
+}

@@ -1,0 +1,163 @@
+//! RISC-V on the compiler's intermediate representation: what a recorder needs to record, and what a hart needs to run
+//! what was recorded.
+
+use cpu_core::{Flow, Next, Rounding, Semantics, Width};
+use cpu_fp::Round;
+use cpu_jit::{Block, Ended, Guest, Isa, Lifter, Ref, Slot};
+
+use crate::isa::Decoded;
+use crate::semantics::{Riscv, System};
+use crate::state::{State, Trapped};
+
+/// Slots 1 to 31 are the integer registers, these the floating-point registers and more.
+const FLOAT: u16 = 32;
+/// Whether floating-point state was changed.
+const FLOAT_DIRTY: u16 = 64;
+
+/// The instruction set of a hart with XLEN-bit registers.
+#[derive(Copy, Clone, Debug)]
+pub struct Rv<const XLEN: u32> {
+    /// Whether jump targets need only 2-byte alignment.
+    pub compressed: bool,
+}
+
+/// What is called, not lifted.
+#[derive(Copy, Clone, Debug)]
+pub enum Call {
+    /// Operand: address.
+    LoadReserved(Width),
+    /// Operands: address, value.
+    StoreConditional(Width),
+    /// Stops where `frm` is invalid.
+    CheckRounding,
+    /// A privileged or heavy instruction.
+    System(System),
+}
+
+impl<const XLEN: u32> Isa for Rv<XLEN> {
+    type Call = Call;
+}
+
+impl<const XLEN: u32> Riscv for Lifter<Rv<XLEN>> {
+    const XLEN: u32 = XLEN;
+
+    fn x(&self, r: u8) -> Ref {
+        if r == 0 { self.imm(0) } else { self.get(Slot(r as u16)) }
+    }
+
+    fn set_x(&self, r: u8, value: Ref) {
+        if r != 0 {
+            self.set(Slot(r as u16), value);
+        }
+    }
+
+    fn f(&self, r: u8) -> Ref {
+        self.get(Slot(FLOAT + r as u16))
+    }
+
+    fn set_f(&self, r: u8, value: Ref) {
+        self.set(Slot(FLOAT + r as u16), value);
+        self.set(Slot(FLOAT_DIRTY), self.imm(1));
+    }
+
+    fn rounding(&self, rm: u8) -> Result<Rounding, Ended> {
+        Ok(match Round::from_riscv(rm as u32) {
+            Some(round) => Rounding::Static(round),
+            None => {
+                let zero = self.imm(0);
+                self.call(Call::CheckRounding, [zero, zero]);
+                Rounding::Dynamic
+            }
+        })
+    }
+
+    fn compressed(&self) -> bool {
+        self.isa().compressed
+    }
+
+    fn load_reserved(&self, addr: Ref, width: Width) -> Result<Ref, Ended> {
+        Ok(self.call(Call::LoadReserved(width), [addr, addr]))
+    }
+
+    fn store_conditional(&self, addr: Ref, width: Width, value: Ref) -> Result<Ref, Ended> {
+        Ok(self.call(Call::StoreConditional(width), [addr, value]))
+    }
+
+    fn system(&self, op: System, a: Ref, b: Ref) -> Flow<Self> {
+        self.leave(Call::System(op), [a, b])
+    }
+}
+
+impl<const XLEN: u32> Guest<Call> for State<XLEN> {
+    fn get(&self, slot: Slot) -> u64 {
+        match slot.0 {
+            r @ 0..32 => self.x(r as u8),
+            r @ FLOAT..FLOAT_DIRTY => self.f((r - FLOAT) as u8),
+            _ => 0,
+        }
+    }
+
+    fn set(&self, slot: Slot, value: u64) {
+        match slot.0 {
+            r @ 0..32 => self.set_x(r as u8, value),
+            r @ FLOAT..FLOAT_DIRTY => self.set_f_raw((r - FLOAT) as usize, value),
+            FLOAT_DIRTY => self.dirty_fs(),
+            _ => {}
+        }
+    }
+
+    fn begin(&self, index: u32, address: u64) -> bool {
+        if self.leave.get() {
+            return false;
+        }
+        self.pc.set(Self::mask_address(address));
+        self.index.set(index);
+        true
+    }
+
+    fn call(&self, call: &Call, [a, b]: [u64; 2]) -> Result<u64, Trapped> {
+        match *call {
+            Call::LoadReserved(width) => self.load_reserved(a, width),
+            Call::StoreConditional(width) => self.store_conditional(a, width, b),
+            // Only the dynamic mode is checked when it runs.
+            Call::CheckRounding => self.rounding(7).map(|_| 0),
+            Call::System(_) => Ok(0),
+        }
+    }
+
+    fn leave(&self, call: &Call, [a, b]: [u64; 2]) -> Flow<Self> {
+        match *call {
+            Call::System(op) => self.system(op, a, b),
+            _ => Ok(Next::Leave),
+        }
+    }
+}
+
+/// Records instructions, of which only the last may jump. A `None` is an illegal instruction with its bits and length.
+pub(crate) fn lift<const XLEN: u32>(
+    compressed: bool,
+    instructions: impl IntoIterator<Item = Result<Decoded, (u32, u8)>>,
+) -> Block<Call> {
+    let lifter = Lifter::new(Rv::<XLEN> { compressed });
+    for instruction in instructions {
+        let ended = match instruction {
+            Ok(decoded) => {
+                lifter.start(decoded.len as u32);
+                let flow = crate::isa::dispatch::execute(&lifter, decoded.id, &decoded.ops);
+                flow != Ok(Next::Fall)
+            }
+            Err((bits, len)) => {
+                lifter.start(len as u32);
+                let bits = lifter.imm(bits as u64);
+                lifter.raise(crate::sys::cause::ILLEGAL_INSTRUCTION, bits);
+                true
+            }
+        };
+        if ended {
+            break;
+        }
+    }
+    let mut block = lifter.finish();
+    cpu_jit::passes::simplify(&mut block);
+    block
+}
