@@ -29,11 +29,8 @@ fn dead_sets<C>(block: &mut Block<C>) {
     let mut dead = Vec::new();
     for (at, node) in block.nodes.iter().enumerate().rev() {
         match node {
-            Node::Set(slot, _) => {
-                if !overwritten.insert(*slot) {
-                    dead.push(at);
-                }
-            }
+            Node::Set(slot, _) if !overwritten.insert(*slot) => dead.push(at),
+            Node::Set(..) => {}
             Node::Get(slot) => {
                 overwritten.remove(slot);
             }

@@ -109,8 +109,8 @@ fn run(rig: &mut Rig, from: u64, n: u64, mut cut: impl FnMut() -> u64) -> u64 {
         assert!(ran.executed > 0 || ran.exit != Exit::Budget);
         done += ran.executed;
         rig.bus.attention = false;
-        if done % 50 == 0 && done > 0 {
-            rig.hart.set_line([1, 3, 5, 7, 9, 11][(done / 50 % 6) as usize], done / 300 % 2 == 0);
+        if done.is_multiple_of(50) && done > 0 {
+            rig.hart.set_line([1, 3, 5, 7, 9, 11][(done / 50 % 6) as usize], (done / 300).is_multiple_of(2));
         }
         match ran.exit {
             Exit::Wait | Exit::Lockup => break,
