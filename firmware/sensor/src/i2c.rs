@@ -78,7 +78,7 @@ impl I2c {
         loop {
             while let Some(source) = plic::claim() {
                 if source == IRQ_I2C0 {
-                    I2C0.write32(COMMAND, ACKNOWLEDGE_INTERRUPT);
+                    acknowledge();
                     plic::complete(source);
                 } else {
                     plic::defer(source);
@@ -97,6 +97,11 @@ impl I2c {
             clock::sleep(deadline);
         }
     }
+}
+
+/// Takes back an interrupt that came after its command was seen to be done.
+pub fn acknowledge() {
+    I2C0.write32(COMMAND, ACKNOWLEDGE_INTERRUPT);
 }
 
 impl Bus for I2c {

@@ -18,7 +18,7 @@ mod start;
 mod uart;
 mod watchdog;
 
-use board::{IRQ_BUTTON, IRQ_UART0, LED_GREEN, LED_RED};
+use board::{IRQ_BUTTON, IRQ_I2C0, IRQ_UART0, LED_GREEN, LED_RED};
 use chips::{
     Error,
     bh1750::{self, Bh1750},
@@ -40,6 +40,7 @@ const BOUNCE: u32 = 30;
 
 /// The program begins here, called by the assembly in `start.rs`.
 extern "C" fn start() -> ! {
+    let from = clock::now();
     clock::init();
     gpio::init();
     uart::init();
@@ -49,7 +50,7 @@ extern "C" fn start() -> ! {
     start::enable_wakeups();
     println!("sensor: FE310-G002 at {} MHz", clock::CORE / 1_000_000);
     let mut node = Node::new();
-    println!("sensor: ready in {} ms", clock::to_ms(clock::now()));
+    println!("sensor: ready in {} ms", clock::to_ms(clock::now() - from));
     node.run()
 }
 
@@ -75,33 +76,38 @@ impl<T> Slot<T> {
         Self { name, address, chip: None, error: None }
     }
 
-    /// Reads a sample, starting the chip first where that is due; says on the console when that changes.
+    /// Looks for the chip and sets it up.
+    fn start(&mut self, bus: &mut I2c, begin: impl Fn(&mut I2c) -> Result<T, Error>) {
+        match begin(bus) {
+            Ok(chip) => self.chip = Some(chip),
+            Err(e) => self.note(Some(e)),
+        }
+    }
+
+    /// Reads a sample; looks for the chip first where it did not answer the last time.
     fn read<S>(
         &mut self,
         bus: &mut I2c,
         begin: impl Fn(&mut I2c) -> Result<T, Error>,
         sample: impl Fn(&T, &mut I2c) -> Result<S, Error>,
     ) -> Option<S> {
-        let result = match &self.chip {
-            Some(chip) => sample(chip, bus),
-            None => begin(bus).and_then(|chip| {
-                let first = sample(&chip, bus);
-                self.chip = Some(chip);
-                first
-            }),
-        };
-        let error = result.as_ref().err().copied();
+        if self.chip.is_none() {
+            self.start(bus, begin);
+        }
+        let result = sample(self.chip.as_ref()?, bus);
+        self.note(result.as_ref().err().copied());
+        result.ok()
+    }
+
+    /// Says on the console when the chip fails, or works again.
+    fn note(&mut self, error: Option<Error>) {
         if error != self.error {
-            match error {
-                Some(e) => println!("sensor: {} at {:#x}: {}", self.name, self.address, e.text()),
-                None => println!("sensor: {} at {:#x}: works", self.name, self.address),
-            }
+            println!("sensor: {} at {:#x}: {}", self.name, self.address, error.map_or("works", Error::text));
             self.error = error;
         }
         if error.is_some() {
             self.chip = None;
         }
-        result.ok()
     }
 
     fn describe(&self) {
@@ -128,7 +134,7 @@ pub struct Node {
 
 impl Node {
     fn new() -> Self {
-        Self {
+        let mut node = Self {
             bus: I2c::new(),
             climate: Slot::new("bme280", bme280::ADDRESS),
             motion: Slot::new("lsm6dso", lsm6dso::ADDRESS),
@@ -140,7 +146,13 @@ impl Node {
             flash_until: None,
             pressed: 0,
             shell: Shell::default(),
-        }
+        };
+        // Some measure by themselves from now on, and have a value by the first sample.
+        node.climate.start(&mut node.bus, Bme280::new);
+        node.motion.start(&mut node.bus, Lsm6dso::new);
+        node.light.start(&mut node.bus, Bh1750::new);
+        node.battery.start(&mut node.bus, Max17048::new);
+        node
     }
 
     fn run(&mut self) -> ! {
@@ -165,6 +177,7 @@ impl Node {
                         }
                     }
                     IRQ_BUTTON => self.button(),
+                    IRQ_I2C0 => i2c::acknowledge(),
                     _ => {}
                 }
                 plic::complete(source);

@@ -1,13 +1,13 @@
 //! The console's command line.
 
-use crate::{Node, print, println};
+use crate::{Node, clock, print, println};
 
 const HELP: &str = "\
 ? or help   this list
 rate        how often samples are taken; rate MS sets it (100 to 10000)
 sample      take one now
 info        the chip, its clock and what answers on the bus
-hang        stop feeding the watchdog, which then resets the chip";
+hang        sleep without feeding the watchdog, which then resets the chip";
 
 #[derive(Default)]
 pub struct Shell {
@@ -56,7 +56,9 @@ pub fn run(line: &[u8], node: &mut Node) {
         (Some("info"), _) => node.info(),
         (Some("hang"), _) => {
             println!("sensor: waiting for the watchdog");
-            loop {}
+            loop {
+                clock::sleep(clock::Ticks::MAX);
+            }
         }
         (Some(other), _) => println!("sensor: unknown command {other}, try ?"),
     }

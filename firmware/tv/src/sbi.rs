@@ -37,7 +37,9 @@ pub fn implementation() -> &'static str {
         Ok(3) => "KVM",
         Ok(4) => "RustSBI",
         Ok(5) => "Diosix",
-        Ok(_) => "SBI",
+        // Not registered with the specification: spells "hype".
+        Ok(0x6879_7065) => "hyperemu",
+        Ok(_) => "unknown firmware",
         Err(_) => "none",
     }
 }

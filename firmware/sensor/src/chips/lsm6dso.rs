@@ -40,10 +40,10 @@ impl Lsm6dso {
     pub fn sample(&self, bus: &mut impl Bus) -> Result<Motion, Error> {
         let d: [u8; 12] = bus.read(ADDRESS, OUTX_L_G)?;
         let axis = |i: usize| i32::from(i16::from_le_bytes([d[2 * i], d[2 * i + 1]]));
-        // 8.75 mdps and 0.061 mg a count.
+        // 8.75 mdps and 0.061 mg a count, rounded.
         Ok(Motion {
-            rotation: core::array::from_fn(|i| axis(i) * 875 / 100),
-            acceleration: core::array::from_fn(|i| axis(3 + i) * 61 / 1000),
+            rotation: core::array::from_fn(|i| (axis(i) * 875 + 50).div_euclid(100)),
+            acceleration: core::array::from_fn(|i| (axis(3 + i) * 61 + 500).div_euclid(1000)),
         })
     }
 }
