@@ -4,6 +4,7 @@
 //! change of [`GuestMemory::changed_epoch`] voids the virtual table, so that each block is checked before its next use.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 
 use crate::memory::{GuestMemory, PAGE_SIZE};
 
@@ -34,9 +35,32 @@ struct Jump {
     block: u32,
 }
 
+/// Addresses are no one's attack here: a multiplication is enough, and half the cost of a lookup is saved.
+#[derive(Default)]
+struct AddressHasher(u64);
+
+impl Hasher for AddressHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.write_u64(*byte as u64));
+    }
+
+    fn write_u32(&mut self, value: u32) {
+        self.write_u64(value as u64);
+    }
+
+    fn write_u64(&mut self, value: u64) {
+        let mixed = (self.0.rotate_left(5) ^ value).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        self.0 = mixed ^ mixed >> 32;
+    }
+}
+
 /// The blocks of one core.
 pub struct BlockCache<Op> {
-    by_paddr: HashMap<(u64, u32), u32>,
+    by_paddr: HashMap<(u64, u32), u32, BuildHasherDefault<AddressHasher>>,
     blocks: Vec<Block<Op>>,
     jumps: Box<[Jump; JUMPS]>,
     /// Stamps are `epoch << 12 | context`, so that a new epoch voids all entries.
@@ -56,7 +80,7 @@ impl<Op> BlockCache<Op> {
             unreachable!("JUMPS entries were made")
         };
         BlockCache {
-            by_paddr: HashMap::new(),
+            by_paddr: HashMap::default(),
             blocks: Vec::new(),
             jumps,
             epoch: 1,
@@ -127,9 +151,9 @@ impl<Op> BlockCache<Op> {
         bytes: u32,
         ops: Box<[Op]>,
     ) -> Option<u32> {
-        let generation = self.memory.mark_code(paddr)?;
+        let generation = self.memory.mark_code(paddr, bytes as u64)?;
         let second_generation = match second {
-            Some(page) => self.memory.mark_code(page)?,
+            Some(page) => self.memory.mark_code(page, 2)?,
             None => 0,
         };
         if self.blocks.len() >= MAX_BLOCKS {
@@ -183,8 +207,9 @@ mod tests {
         assert_eq!(cache.by_paddr(0x1ffe, 1, || Some(0x3000)), None, "another mode");
         cache.remember(0x8ffe, 5, index);
         memory.write(0x2000, &[1]).unwrap();
-        assert_eq!(cache.by_vaddr(0x8ffe, 5, 1), Some(index), "that page holds no code");
         memory.write(0x3ffc, &[1]).unwrap();
+        assert_eq!(cache.by_vaddr(0x8ffe, 5, 1), Some(index), "there is no code");
+        memory.write(0x3000, &[1]).unwrap();
         assert_eq!(cache.by_vaddr(0x8ffe, 5, 1), None);
         assert_eq!(cache.by_paddr(0x1ffe, 0, || Some(0x3000)), None);
         assert_eq!(cache.add(0x1ffe, 0, Some(0x3000), 4, Box::new([2])), Some(index));

@@ -3,8 +3,8 @@
 //! Each region is a memfd mapped once into this process. Cores keep host addresses of pages in their TLBs;
 //! devices reach memory through [`GuestMemory::read`] and [`GuestMemory::write`].
 //!
-//! Pages that hold decoded or compiled code are marked. A write to such a page, by whomever, raises the page's
-//! generation and clears the mark; whoever cached something from the page compares generations. Marking a page
+//! Where decoded or compiled code came from is marked, by granules of 64 bytes, so that data beside code costs little. A
+//! write to a marked granule, by whomever, raises the generation of its page and clears the page's marks; whoever cached something from the page compares generations. Marking a page
 //! raises [`GuestMemory::code_epoch`], so that cores drop write entries of their TLBs that would bypass the check.
 #![allow(unsafe_code)]
 
@@ -84,8 +84,8 @@ pub struct Region {
     fd: rustix::fd::OwnedFd,
     /// Per page: bumped when code in it may have changed.
     generations: Box<[AtomicU32]>,
-    /// Per page: whether code was decoded from it since its generation last changed.
-    code: Box<[AtomicBool]>,
+    /// Per page: which of its 64 granules code was decoded from since its generation last changed.
+    code: Box<[AtomicU64]>,
     /// False while the device behind a ROM wants to see reads too (flash in command mode).
     direct: AtomicBool,
 }
@@ -127,7 +127,7 @@ impl Region {
             host,
             fd,
             generations: (0..pages).map(|_| AtomicU32::new(0)).collect(),
-            code: (0..pages).map(|_| AtomicBool::new(false)).collect(),
+            code: (0..pages).map(|_| AtomicU64::new(0)).collect(),
             direct: AtomicBool::new(true),
             spec,
         })
@@ -158,6 +158,12 @@ impl Region {
             && addr - self.spec.base < self.spec.size
             && len <= self.spec.size - (addr - self.spec.base)
     }
+}
+
+/// The granules that the bytes `first..=last` of one page lie in, a bit each.
+fn granules(first: u64, last: u64) -> u64 {
+    let bit = |offset: u64| offset % PAGE_SIZE / (PAGE_SIZE / 64);
+    u64::MAX << bit(first) & u64::MAX >> (63 - bit(last))
 }
 
 /// A page of memory, as a TLB wants it.
@@ -229,7 +235,7 @@ impl GuestMemory {
         let offset = (addr - region.spec.base) & !(PAGE_SIZE - 1);
         // SAFETY: `offset` is inside the mapping, since `holds` checked it.
         let host = unsafe { region.host.add(offset as usize) };
-        let code = region.code[(offset / PAGE_SIZE) as usize].load(Relaxed);
+        let code = region.code[(offset / PAGE_SIZE) as usize].load(Relaxed) != 0;
         Some(Page { host, writable: region.spec.kind == MemoryKind::Ram, code })
     }
 
@@ -277,9 +283,12 @@ impl GuestMemory {
     pub fn touched(&self, addr: u64, len: u64) {
         let Some(region) = self.region(addr, len.max(1)) else { return };
         let offset = addr - region.spec.base;
-        for page in offset / PAGE_SIZE..=(offset + len.max(1) - 1) / PAGE_SIZE {
+        let last = offset + len.max(1) - 1;
+        for page in offset / PAGE_SIZE..=last / PAGE_SIZE {
+            let hit = granules(offset.max(page * PAGE_SIZE), last.min(page * PAGE_SIZE + PAGE_SIZE - 1));
             let page = page as usize;
-            if region.code[page].swap(false, Relaxed) {
+            if region.code[page].load(Relaxed) & hit != 0 {
+                region.code[page].store(0, Relaxed);
                 region.generations[page].fetch_add(1, Relaxed);
                 self.0.changed_epoch.fetch_add(1, Relaxed);
             }
@@ -294,11 +303,14 @@ impl GuestMemory {
         Ok(u64::from_le_bytes(buffer))
     }
 
-    /// Marks the page at `addr` as holding code and returns its generation; `None` if it is not memory.
-    pub fn mark_code(&self, addr: u64) -> Option<u32> {
+    /// Marks `addr..addr+len`, up to the end of its page, as holding code and returns the page's generation; `None`
+    /// if it is not memory.
+    pub fn mark_code(&self, addr: u64, len: u64) -> Option<u32> {
         let region = self.region(addr, 1).filter(|region| region.is_direct())?;
-        let page = ((addr - region.spec.base) / PAGE_SIZE) as usize;
-        if !region.code[page].swap(true, Relaxed) {
+        let offset = addr - region.spec.base;
+        let page = (offset / PAGE_SIZE) as usize;
+        let last = (offset + len.clamp(1, PAGE_SIZE) - 1).min(offset | (PAGE_SIZE - 1));
+        if region.code[page].fetch_or(granules(offset, last), Relaxed) == 0 {
             self.0.code_epoch.fetch_add(1, Relaxed);
         }
         Some(region.generations[page].load(Relaxed))
@@ -410,10 +422,13 @@ mod tests {
     #[test]
     fn a_write_to_code_raises_its_generation_once() {
         let memory = GuestMemory::new(vec![ram(0, 0x3000)]).unwrap();
-        let generation = memory.mark_code(0x1004).unwrap();
+        let generation = memory.mark_code(0x1004, 4).unwrap();
         let epoch = memory.code_epoch();
-        assert_eq!(memory.mark_code(0x1ffc), Some(generation));
+        assert_eq!(memory.mark_code(0x1ffc, 64), Some(generation));
         assert_eq!(memory.code_epoch(), epoch);
+        memory.write(0x1040, &[0; 0xf80]).unwrap();
+        assert_eq!(memory.generation(0x1000), Some(generation), "data between code");
+        assert!(memory.page(0x1000).unwrap().code);
         memory.write(0x0ffc, &[0; 4]).unwrap();
         assert_eq!(memory.generation(0x1000), Some(generation));
         memory.write(0x0ffc, &[0; 5]).unwrap();

@@ -377,7 +377,7 @@ mod tests {
         let id = tlb.context(USER);
         tlb.insert(id, AccessKind::Write, RAM, RAM, PAGE_SIZE);
         assert!(tlb.store(id, RAM, Width::B1, 1));
-        tlb.memory().mark_code(RAM).unwrap();
+        tlb.memory().mark_code(RAM, 4).unwrap();
         tlb.sync();
         assert!(!tlb.store(id, RAM, Width::B1, 2));
         tlb.insert(id, AccessKind::Write, RAM, RAM, PAGE_SIZE);
