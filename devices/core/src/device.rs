@@ -189,6 +189,10 @@ pub struct BuildArgs<'a> {
     pub seed: u64,
     /// Guest memory.
     pub memory: &'a GuestMemory,
+    /// Size of main memory in bytes.
+    pub ram: u64,
+    /// How many cores the machine has.
+    pub cores: u16,
     /// What the host lends.
     pub resources: &'a mut dyn Resources,
 }

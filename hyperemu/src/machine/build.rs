@@ -75,6 +75,8 @@ pub fn build(board: &Board, options: Options) -> Result<Machine, BuildError> {
             name: &name,
             seed: options.seed,
             memory: &memory,
+            ram: description.ram().map(|region| region.size).sum(),
+            cores: description.cpus.len() as u16,
             resources: options.resources,
         };
         let device = (model.build)(&mut args).map_err(|error| {

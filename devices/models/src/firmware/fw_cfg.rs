@@ -232,9 +232,7 @@ impl FwCfg {
 }
 
 fn build(args: &mut BuildArgs) -> Result<Box<dyn Device>, BuildError> {
-    // The main memory is the largest region.
-    let ram = args.memory.regions().iter().map(|region| region.spec().size).max();
-    Ok(Box::new(FwCfg::new(ram.unwrap_or(0), 1)))
+    Ok(Box::new(FwCfg::new(args.ram, args.cores)))
 }
 
 impl Component for FwCfg {
