@@ -160,7 +160,7 @@ fn setup(
     let watched = console.interactive || windowed(args, machine);
     Ok(Setup {
         console,
-        network: Network::default(),
+        network: if replay.is_some() { Network::default() } else { Network::open(machine, args.net) },
         expect: Expectations::new(args.expect.clone(), args.fail_on.clone()),
         timeout: args.timeout,
         host_timeout: args.host_timeout.map(|time| Duration::from_nanos(time.as_ns())),

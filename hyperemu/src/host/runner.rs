@@ -95,6 +95,8 @@ pub struct Runner<'a> {
     started: Instant,
     looked: Instant,
     instructions: u64,
+    /// The network was waiting for the host.
+    waiting: bool,
 }
 
 /// How often the host is looked at, at most.
@@ -105,7 +107,7 @@ impl<'a> Runner<'a> {
     pub fn new(machine: Machine, setup: Setup, viewer: Option<Box<dyn Viewer + 'a>>) -> Runner<'a> {
         let pace = Pace::new(machine.now());
         let looked = Instant::now().checked_sub(LOOK).unwrap_or_else(Instant::now);
-        Runner { machine, setup, viewer, pace, started: Instant::now(), looked, instructions: 0 }
+        Runner { machine, setup, viewer, pace, started: Instant::now(), looked, instructions: 0, waiting: false }
     }
 
     /// Runs to the end.
@@ -155,7 +157,8 @@ impl<'a> Runner<'a> {
     fn next_boundary(&self) -> Option<Time> {
         let replay = self.setup.replay.as_ref().and_then(|inputs| inputs.front()).map(|input| input.0);
         let cue = self.setup.cues.front().map(|cue| cue.at);
-        [replay, cue, self.setup.timeout].into_iter().flatten().min()
+        let frame = self.setup.network.next_due();
+        [replay, cue, frame, self.setup.timeout].into_iter().flatten().min()
     }
 
     /// Between rounds: input, cues, timeouts, pacing.
@@ -178,13 +181,23 @@ impl<'a> Runner<'a> {
                 }
             }
         }
+        for (device, input) in self.setup.network.receive(now) {
+            self.inject(device, input);
+        }
         let instructions = self.machine.instructions();
         let idle = instructions == self.instructions;
         self.instructions = instructions;
-        if self.setup.real_time || (idle && self.setup.network.waiting()) {
+        let waiting = self.setup.network.waiting();
+        if waiting && !self.waiting && !self.setup.real_time {
+            // Virtual time may have run far ahead before the host had a part in it.
+            self.pace = Pace::new(now);
+        }
+        self.waiting = waiting;
+        if self.setup.real_time || (idle && waiting) {
             let ahead = self.pace.ahead(now);
             if ahead > LOOK {
-                self.setup.console.wait(ahead.min(Duration::from_millis(10)));
+                let longest = if waiting { LOOK } else { Duration::from_millis(10) };
+                self.setup.console.wait(ahead.min(longest));
                 self.looked = self.looked.checked_sub(LOOK).unwrap_or(self.looked);
             }
         }
@@ -212,7 +225,7 @@ impl<'a> Runner<'a> {
             inputs.extend(input.inputs);
         }
         let now = self.machine.now();
-        inputs.extend(self.setup.network.receive(now));
+        self.setup.network.look(now);
         if self.setup.replay.is_some() {
             return None;
         }
