@@ -1,6 +1,7 @@
 //! Chores: `cargo xtask`.
 
 mod apt;
+mod bench;
 mod cpio;
 mod files;
 mod guests;
@@ -21,6 +22,7 @@ usage: cargo xtask <chore>
   test                          everything that must pass, with what it needs: setup, guests, checks, tests
   setup                         install the programs that the tests run (Debian, Ubuntu)
   guests [--list] [--refresh]   fetch the guest images that whole-machine tests boot
+  bench [--runs N]              speed of the interpreter, and of a Linux boot beside QEMU's
 ";
 
 fn main() -> ExitCode {
@@ -28,6 +30,7 @@ fn main() -> ExitCode {
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     let done = match args.as_slice() {
         ["guests", rest @ ..] => guests::main(rest),
+        ["bench", rest @ ..] => bench::main(rest),
         ["setup"] => setup::main(),
         ["test" | "ci", rest @ ..] => tests::main(rest),
         [] | ["help" | "-h" | "--help"] => {
