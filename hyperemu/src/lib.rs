@@ -9,6 +9,7 @@
 //! ```
 
 pub mod cli;
+pub mod debug;
 pub mod error;
 pub mod firmware;
 pub mod host;

@@ -13,7 +13,7 @@ use crate::host::{screenshot, stats};
 use crate::machine::Machine;
 use crate::machine::boot::{self, BootFiles, Layout};
 use crate::machine::build::{self, Options};
-use crate::{images, load};
+use crate::{debug, images, load};
 use cpu_core::Time;
 use devices_core::{Frame, Port, Rng};
 use machine_configs::{Board, Boot, Chosen};
@@ -43,7 +43,10 @@ pub fn run(args: &RunArgs) -> Result<u8, UsageError> {
     for message in runner.machine.log.take() {
         eprintln!("hyperemu: {message}");
     }
-    let ending = runner.run();
+    let ending = match &args.gdb {
+        Some(address) => debug::serve(&mut runner, address, args.wait_gdb)?,
+        None => runner.run(),
+    };
     finish(args, &mut runner, &ending, stats::host_cpu_ns().saturating_sub(cpu_start))
 }
 
@@ -252,7 +255,7 @@ fn finish(args: &RunArgs, runner: &mut Runner, ending: &Ending, cpu_ns: u64) -> 
 }
 
 /// The exit status, and what to say if it is a failure.
-fn status(ending: &Ending, runner: &Runner) -> (u8, Option<String>) {
+pub(crate) fn status(ending: &Ending, runner: &Runner) -> (u8, Option<String>) {
     let unmet = runner.missing().map(|regex| format!("the console did not show /{regex}/"));
     let timeout = |time: Time| {
         let unmet = unmet.clone().map_or(String::new(), |unmet| format!(": {unmet}"));

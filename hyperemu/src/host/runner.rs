@@ -97,6 +97,8 @@ pub struct Runner<'a> {
     instructions: u64,
     /// The network was waiting for the host.
     waiting: bool,
+    /// Input that waits for the end of the round.
+    held: Vec<(DeviceId, HostInput)>,
 }
 
 /// How often the host is looked at, at most.
@@ -107,7 +109,17 @@ impl<'a> Runner<'a> {
     pub fn new(machine: Machine, setup: Setup, viewer: Option<Box<dyn Viewer + 'a>>) -> Runner<'a> {
         let pace = Pace::new(machine.now());
         let looked = Instant::now().checked_sub(LOOK).unwrap_or_else(Instant::now);
-        Runner { machine, setup, viewer, pace, started: Instant::now(), looked, instructions: 0, waiting: false }
+        Runner {
+            machine,
+            setup,
+            viewer,
+            pace,
+            started: Instant::now(),
+            looked,
+            instructions: 0,
+            waiting: false,
+            held: Vec::new(),
+        }
     }
 
     /// Runs to the end.
@@ -128,7 +140,11 @@ impl<'a> Runner<'a> {
         }
         let limit = Limit { time: self.next_boundary(), ..limit };
         let stop = self.machine.round(limit);
-        let verdict = self.send_output();
+        // A debugger's stop inside a round is no time of the outside's.
+        let verdict = match stop {
+            Stop::Instructions | Stop::Breakpoint(_) => Verdict::Open,
+            _ => self.send_output(),
+        };
         for message in self.machine.log.take() {
             eprintln!("hyperemu: {message}");
         }
@@ -204,16 +220,33 @@ impl<'a> Runner<'a> {
         if self.looked.elapsed() < LOOK {
             return None;
         }
+        if let Some(ending) = self.look() {
+            return Some(ending);
+        }
+        self.setup.network.look(now);
+        let inputs = std::mem::take(&mut self.held);
+        if self.setup.replay.is_some() {
+            return None;
+        }
+        for (device, input) in inputs {
+            self.inject(device, input);
+        }
+        None
+    }
+
+    /// While the machine stands still, perhaps inside a round: shows it, and keeps what the outside has for later.
+    pub fn pause(&mut self) -> Option<Ending> {
+        if self.looked.elapsed() < LOOK { None } else { self.look() }
+    }
+
+    /// Takes what the outside has for the machine, and tells if it has had enough.
+    fn look(&mut self) -> Option<Ending> {
         self.looked = Instant::now();
         if self.setup.host_timeout.is_some_and(|limit| self.started.elapsed() >= limit) {
             return Some(Ending::HostTimeout);
         }
-        self.look()
-    }
-
-    /// Takes what the outside has for the machine.
-    fn look(&mut self) -> Option<Ending> {
-        let (mut inputs, commands) = self.setup.console.take();
+        let (inputs, commands) = self.setup.console.take();
+        self.held.extend(inputs);
         if commands.contains(&Command::Quit) {
             return Some(Ending::Quit);
         }
@@ -222,15 +255,7 @@ impl<'a> Runner<'a> {
             if input.closed {
                 return Some(Ending::Quit);
             }
-            inputs.extend(input.inputs);
-        }
-        let now = self.machine.now();
-        self.setup.network.look(now);
-        if self.setup.replay.is_some() {
-            return None;
-        }
-        for (device, input) in inputs {
-            self.inject(device, input);
+            self.held.extend(input.inputs);
         }
         None
     }

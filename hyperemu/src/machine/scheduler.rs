@@ -139,6 +139,12 @@ impl Machine {
             if let Some(stop) = self.requested().or(stop) {
                 return Some(stop);
             }
+            // Right after the instruction, even if it ends the turn: before another core runs.
+            if let Some((_, count)) = limit.instructions.filter(|(core, _)| *core == index)
+                && self.cores[index].view().instructions() >= count
+            {
+                return Some(Stop::Instructions);
+            }
         }
     }
 
