@@ -211,10 +211,6 @@ impl<T: Target> gdbstub::target::Target for Adapter<T> {
         BaseOps::MultiThread(self)
     }
 
-    fn guard_rail_implicit_sw_breakpoints(&self) -> bool {
-        true
-    }
-
     fn use_lldb_register_info(&self) -> bool {
         false
     }

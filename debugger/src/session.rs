@@ -153,10 +153,12 @@ impl<T: Target> Session<T> {
             self.end = Some(End::Killed);
             return;
         }
-        if let Some(slot) = setup_slot(body).and_then(|slot| self.setup.get_mut(slot)) {
+        self.stub = self.stub.take().and_then(|stub| feed(stub, &mut self.adapter, body));
+        if self.stub.is_some()
+            && let Some(slot) = setup_slot(body).and_then(|slot| self.setup.get_mut(slot))
+        {
             *slot = Some(body.to_vec());
         }
-        self.stub = self.stub.take().and_then(|stub| feed(stub, &mut self.adapter, body));
         self.settle();
         if body == b"QStartNoAckMode" {
             self.framing.stop_acknowledging();
@@ -170,8 +172,7 @@ impl<T: Target> Session<T> {
             None => {
                 self.framing.send(b"E16");
                 let setup: Vec<&[u8]> = self.setup.iter().flatten().map(Vec::as_slice).collect();
-                // One of these may be what it can not take.
-                self.stub = new_stub(&mut self.adapter, &setup).or_else(|| new_stub(&mut self.adapter, &[]));
+                self.stub = new_stub(&mut self.adapter, &setup);
             }
         }
         if let Some(GdbStubStateMachine::Disconnected(disconnected)) = &self.stub {
@@ -222,7 +223,9 @@ fn take_outbox<T: Target>(stub: &mut Stub<T>) -> Vec<u8> {
 /// where a client asks for no more than an answer holds.
 fn acceptable(body: &[u8]) -> bool {
     let Some(arguments) = body.strip_prefix(b"m") else { return true };
-    let length = arguments.split(|byte| *byte == b',').nth(1);
-    let length = length.and_then(|text| u64::from_str_radix(std::str::from_utf8(text).ok()?, 16).ok());
-    length.is_some_and(|length| length <= (PACKET_SIZE / 2) as u64)
+    let mut arguments = arguments.split(|byte| *byte == b',');
+    let address = arguments.next().is_some_and(|text| text.len() <= 16);
+    let length = arguments.next().and_then(|text| std::str::from_utf8(text).ok());
+    let length = length.and_then(|text| u64::from_str_radix(text, 16).ok());
+    address && length.is_some_and(|length| length <= (PACKET_SIZE / 2) as u64)
 }
