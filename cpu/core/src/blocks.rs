@@ -8,9 +8,13 @@ use std::hash::{BuildHasherDefault, Hasher};
 
 use crate::memory::{GuestMemory, PAGE_SIZE};
 
-const JUMPS: usize = 8192;
-/// Blocks kept before all are dropped.
+const JUMPS: usize = 16384;
+/// Blocks kept before all are dropped; their numbers fit into the top of a [`Jump`]'s stamp.
 const MAX_BLOCKS: usize = 1 << 17;
+/// Where the number of a block starts in a stamp, and where the epoch does.
+const BLOCK_SHIFT: u32 = 44;
+const EPOCH_SHIFT: u32 = 24;
+const MAX_EPOCH: u64 = (1 << (BLOCK_SHIFT - EPOCH_SHIFT)) - 1;
 
 /// A run of predecoded instructions inside one page (the last may reach into the next page).
 pub struct Block<Op> {
@@ -31,8 +35,8 @@ pub struct Block<Op> {
 #[derive(Copy, Clone)]
 struct Jump {
     vaddr: u64,
+    /// Number of the block, epoch and context, from the top. A new epoch voids all entries.
     stamp: u64,
-    block: u32,
 }
 
 /// Addresses are no one's attack here: a multiplication is enough, and half the cost of a lookup is saved.
@@ -63,7 +67,7 @@ pub struct BlockCache<Op> {
     by_paddr: HashMap<(u64, u32), u32, BuildHasherDefault<AddressHasher>>,
     blocks: Vec<Block<Op>>,
     jumps: Box<[Jump; JUMPS]>,
-    /// Stamps are `epoch << 12 | context`, so that a new epoch voids all entries.
+    /// 1 to [`MAX_EPOCH`]; entries of zeros are of none.
     epoch: u64,
     memory: GuestMemory,
     changed_epoch: u64,
@@ -75,7 +79,7 @@ pub struct BlockCache<Op> {
 impl<Op> BlockCache<Op> {
     /// An empty cache for code in `memory`.
     pub fn new(memory: GuestMemory) -> BlockCache<Op> {
-        let none = Jump { vaddr: 0, stamp: 0, block: 0 };
+        let none = Jump { vaddr: 0, stamp: 0 };
         let Ok(jumps) = vec![none; JUMPS].into_boxed_slice().try_into() else {
             unreachable!("JUMPS entries were made")
         };
@@ -95,7 +99,15 @@ impl<Op> BlockCache<Op> {
     pub fn clear(&mut self) {
         self.by_paddr.clear();
         self.blocks.clear();
+        self.forget_jumps();
+    }
+
+    fn forget_jumps(&mut self) {
         self.epoch += 1;
+        if self.epoch > MAX_EPOCH {
+            self.epoch = 1;
+            self.jumps.fill(Jump { vaddr: 0, stamp: 0 });
+        }
     }
 
     /// The block numbered `index`.
@@ -109,21 +121,24 @@ impl<Op> BlockCache<Op> {
         (vaddr >> 1 ^ vaddr >> 13) as usize & (JUMPS - 1)
     }
 
-    /// The block at `vaddr` under `context`, if it was found there since the last change of code or translation.
+    /// The block at `vaddr` under `context` (less than 2^24), if it was found there since the last change of code or translation.
     #[inline(always)]
     pub fn by_vaddr(&mut self, vaddr: u64, context: u64, flushes: u64) -> Option<u32> {
         if self.changed_epoch != self.memory.changed_epoch() || self.flushes != flushes {
             self.changed_epoch = self.memory.changed_epoch();
             self.flushes = flushes;
-            self.epoch += 1;
+            self.forget_jumps();
         }
         let jump = &self.jumps[Self::place(vaddr)];
-        (jump.vaddr == vaddr && jump.stamp == (self.epoch << 12 | context)).then_some(jump.block)
+        let found = jump.stamp ^ (self.epoch << EPOCH_SHIFT | context);
+        (jump.vaddr == vaddr && found & ((1 << BLOCK_SHIFT) - 1) == 0)
+            .then_some((jump.stamp >> BLOCK_SHIFT) as u32)
     }
 
     /// Remembers that `vaddr` leads to block `block` under `context`, the numbers that [`BlockCache::by_vaddr`] got.
     pub fn remember(&mut self, vaddr: u64, context: u64, block: u32) {
-        self.jumps[Self::place(vaddr)] = Jump { vaddr, stamp: self.epoch << 12 | context, block };
+        self.jumps[Self::place(vaddr)] =
+            Jump { vaddr, stamp: (block as u64) << BLOCK_SHIFT | self.epoch << EPOCH_SHIFT | context };
     }
 
     /// The up-to-date block at `paddr` decoded under `mode`. `second` gives the physical address of the next virtual
@@ -168,7 +183,7 @@ impl<Op> BlockCache<Op> {
                 if let Some(place) = self.blocks.get_mut(index as usize) {
                     *place = block;
                 }
-                self.epoch += 1;
+                self.forget_jumps();
                 index
             }
             None => {
@@ -215,5 +230,18 @@ mod tests {
         assert_eq!(cache.add(0x1ffe, 0, Some(0x3000), 4, Box::new([2])), Some(index));
         assert_eq!(cache.by_paddr(0x1ffe, 0, || Some(0x3000)), Some(index));
         assert!(cache.add(0x9000, 0, None, 4, Box::new([2])).is_none());
+    }
+
+    #[test]
+    fn epochs_come_round_without_harm() {
+        let ram = RegionSpec { name: "ram".into(), base: 0, size: 0x1000, kind: MemoryKind::Ram };
+        let mut cache = BlockCache::<u8>::new(GuestMemory::new(vec![ram]).unwrap());
+        let index = cache.add(0, 0, None, 4, Box::new([1])).unwrap();
+        cache.remember(0x8000, 5, index);
+        for flushes in 1..=MAX_EPOCH {
+            assert_eq!(cache.by_vaddr(0x8000, 5, flushes), None);
+        }
+        cache.remember(0x8000, 5, index);
+        assert_eq!(cache.by_vaddr(0x8000, 5, MAX_EPOCH), Some(index));
     }
 }

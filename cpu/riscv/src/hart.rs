@@ -39,7 +39,7 @@ macro_rules! each {
 }
 
 impl Hart {
-    /// A hart in its reset state: M-mode at [`HartConfig::reset_pc`], `a0` the hart's number.
+    /// A hart in its reset state: M-mode at [`HartConfig::reset_pc`], all registers zero.
     pub fn new(config: HartConfig, memory: GuestMemory) -> Hart {
         let registers = Registers::new(&config);
         let width = if config.xlen == 32 {

@@ -144,7 +144,7 @@ impl<const XLEN: u32> State<XLEN> {
     }
 
     pub(crate) fn update_block_context(&self) {
-        self.block_context.set(self.fetch_context.get() | (self.mode() as u64) << 52);
+        self.block_context.set(self.fetch_context.get() | (self.mode() as u64 & 0xfff) << 12);
     }
 
     /// From instructions only, which exist where FS is not off.
