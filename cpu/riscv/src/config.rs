@@ -61,9 +61,9 @@ pub enum ConfigError {
     Base(String),
 }
 
-/// Accepted because nothing has to be done for them: coherent caches, main memory that supports all of A, misaligned
-/// accesses in hardware, and names for what is always so here.
-const INHERENT: [&str; 24] = [
+/// Accepted because nothing has to be done for them: coherent caches, main memory that supports all of A, misaligned accesses
+/// in hardware, S-mode details that are always so here.
+const INHERENT: [&str; 15] = [
     "ziccamoa",
     "ziccif",
     "zicclsm",
@@ -71,11 +71,7 @@ const INHERENT: [&str; 24] = [
     "za64rs",
     "za128rs",
     "zic64b",
-    "zaamo",
-    "zalrsc",
-    "zca",
-    "zcf",
-    "zcd",
+    "zkt",
     "ssccptr",
     "sscounterenw",
     "sstvala",
@@ -83,21 +79,17 @@ const INHERENT: [&str; 24] = [
     "ssu64xl",
     "svbare",
     "svvptc",
-    "svade",
-    "smaia",
-    "ssstrict",
-    "zkt",
-    "b",
 ];
 
+/// Parts of an extension that exist only as the whole.
+const PARTS: [(&str, &str); 5] = [("zaamo", "a"), ("zalrsc", "a"), ("zca", "c"), ("zcf", "c"), ("zcd", "c")];
+
 /// Names that stand for several.
-const GROUPS: [(&str, &[&str]); 6] = [
+const GROUPS: [(&str, &[&str]); 4] = [
     ("g", &["i", "m", "a", "f", "d", "zicsr", "zifencei"]),
+    ("b", &["zba", "zbb", "zbs"]),
     ("zkn", &["zbkb", "zbkc", "zbkx", "zkne", "zknd", "zknh"]),
     ("zks", &["zbkb", "zbkc", "zbkx", "zksed", "zksh"]),
-    ("b", &["zba", "zbb", "zbs"]),
-    ("zce", &["zcb"]),
-    ("zicfiss", &[]),
 ];
 
 /// Everything that does not change while the hart runs.
@@ -175,23 +167,31 @@ pub fn parse_extensions<'a>(names: impl IntoIterator<Item = &'a str>) -> Result<
     /// Names of features that this crate's tables know but no hart has yet.
     const LATER: [&str; 8] = ["v", "smstateen", "sscofpmf", "zkr", "rv32", "rv64", "s", "u"];
     let mut features = Features::NONE;
-    let mut unknown = Vec::new();
+    let (mut unknown, mut parts) = (Vec::new(), Vec::new());
     let mut pending: Vec<&str> = names.into_iter().collect();
     pending.reverse();
     while let Some(name) = pending.pop() {
-        if let Some((_, members)) =
-            GROUPS.iter().find(|(group, members)| *group == name && !members.is_empty())
-        {
+        if let Some((_, members)) = GROUPS.iter().find(|(group, _)| *group == name) {
             pending.extend(members.iter());
-        } else if LATER.contains(&name) {
-            unknown.push(name.to_string());
-        } else if let Some(feature) = Features::from_name(name) {
+        } else if let Some(part) = PARTS.iter().find(|(part, _)| *part == name) {
+            parts.push(part);
+        } else if INHERENT.contains(&name) {
+            continue;
+        } else if let Some(feature) = Features::from_name(name).filter(|_| !LATER.contains(&name)) {
             features = features | feature;
-        } else if !INHERENT.contains(&name) {
+        } else {
             unknown.push(name.to_string());
         }
     }
-    if unknown.is_empty() { Ok(features) } else { Err(ConfigError::Extensions(unknown)) }
+    if !unknown.is_empty() {
+        return Err(ConfigError::Extensions(unknown));
+    }
+    for (part, whole) in parts {
+        if Features::from_name(whole).is_some_and(|whole| !features.contains(whole)) {
+            return Err(ConfigError::Missing(part, whole));
+        }
+    }
+    Ok(features)
 }
 
 #[cfg(test)]
@@ -213,6 +213,8 @@ mod tests {
             Err(ConfigError::Extensions(vec!["xyzzy".into(), "v".into()]))
         );
         assert_eq!(HartConfig::new(0, "rv64i", ["d"], Mmu::None), Err(ConfigError::Missing("d", "f")));
+        assert_eq!(parse_extensions(["zalrsc", "m"]), Err(ConfigError::Missing("zalrsc", "a")));
+        assert!(parse_extensions(["zalrsc", "a", "zca", "c"]).is_ok());
         assert!(HartConfig::new(0, "rv128i", [], Mmu::None).is_err());
     }
 }

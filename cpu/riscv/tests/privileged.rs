@@ -807,3 +807,36 @@ fn jumps_need_alignment_without_c() {
     rig.code(CODE, &[branch(1, 0, 0, 6)]);
     assert!(!rig.until_handler(1), "a branch that is not taken does not trap");
 }
+
+#[test]
+fn the_debugger_finds_registers_by_gdbs_numbers() {
+    for (mut rig, bits) in [(Rig::rv64(), 64), (Rig::rv32(), 32)] {
+        let index =
+            |rig: &Rig, name: &str| rig.hart.registers().iter().position(|info| info.name == name).unwrap();
+        for (name, number) in [
+            ("ra", 1),
+            ("t6", 31),
+            ("pc", 32),
+            ("ft0", 33),
+            ("ft11", 64),
+            ("fcsr", 68),
+            ("mstatus", 65 + 0x300),
+            ("priv", 4161),
+        ] {
+            assert_eq!(rig.hart.registers()[index(&rig, name)].number, number, "{name}");
+        }
+        let (sp, pc, mepc, ft0) =
+            (index(&rig, "sp"), index(&rig, "pc"), index(&rig, "mepc"), index(&rig, "ft0"));
+        assert_eq!(rig.hart.registers()[sp].bits, bits);
+        assert!(rig.hart.set_register(sp, u128::MAX));
+        assert_eq!(rig.hart.register(sp), Some(u128::from(u64::MAX >> (64 - bits))));
+        assert!(rig.hart.set_register(pc, 0x8000_0123) && rig.hart.set_register(mepc, 0x8000_0123));
+        assert_eq!((rig.hart.register(pc), rig.hart.register(mepc)), (Some(0x8000_0122), Some(0x8000_0122)));
+        assert!(rig.hart.set_register(ft0, 1 << 63) && rig.hart.f(0) == 1 << 63);
+        assert!(!rig.hart.set_register(index(&rig, "mhartid"), 1));
+        assert!(rig.hart.set_register(0, 5) && rig.hart.register(0) == Some(0));
+        assert_eq!(rig.hart.register(rig.hart.registers().len()), None);
+        assert_eq!(rig.hart.disassemble(CODE, &NOP.to_le_bytes()).map(|(_, len)| len), Some(4));
+        assert_eq!(rig.hart.disassemble(CODE, &[0x13]), None);
+    }
+}
