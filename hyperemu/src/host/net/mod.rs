@@ -5,13 +5,15 @@
 //! to the host's resolver. TCP connections and UDP datagrams to other addresses go where they say, from ordinary
 //! sockets of the host; nothing listens there.
 //!
-//! What the network can answer itself happens at virtual times only, [`wire::LATENCY`] after its cause. The host's
+//! What the network can answer itself happens at virtual times only, 50 us after its cause. The host's
 //! sockets are looked at in [`Network::look`]; what they bring goes through the same queue and enters the machine as
 //! recorded input.
 //!
 //! Left out: IPv6, fragments from the guest, ICMP to hosts beyond the router, forwarding ports to the guest.
 
 mod dhcp;
+#[cfg(test)]
+mod fuzz;
 mod host;
 mod nat;
 mod tcp;
