@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// Far more than any test needs on a slow machine, and less than the test runner's own limit.
-const LIMIT: Duration = Duration::from_secs(240);
+const LIMIT: Duration = Duration::from_secs(540);
 
 /// A command line being put together.
 pub struct Emulator {
@@ -35,16 +35,19 @@ impl Emulator {
         emulator.arg("--stats").arg(stats)
     }
 
-    /// The tv booting Debian's kernel into one of our initramfs images, `bare` or `full`, on this many harts,
-    /// with commands to run at the end of the boot.
-    pub fn linux(initramfs: &str, harts: u32, commands: &str) -> Self {
-        Self::linux_with(initramfs, harts, "", commands)
+    /// The tv booting Debian's kernel on this many harts, with these groups of drivers (`disk`, `net`, `share`,
+    /// `input`, `screen`; none: no modules at all), and with commands to run at the end of the boot.
+    pub fn linux(drivers: &str, harts: u32, commands: &str) -> Self {
+        Self::linux_with(drivers, harts, "", commands)
     }
 
     /// As [`Emulator::linux`], with more parameters for the kernel.
-    pub fn linux_with(initramfs: &str, harts: u32, parameters: &str, commands: &str) -> Self {
+    pub fn linux_with(drivers: &str, harts: u32, parameters: &str, commands: &str) -> Self {
+        let initramfs = if drivers.is_empty() { "bare" } else { "full" };
         // The console comes last: it is the one that init gets. Ciphers need no self-test here.
-        let append = format!("cryptomgr.notests {parameters} console=ttyS0 RUN=\"{commands}\"");
+        let append = format!(
+            "cryptomgr.notests {parameters} console=ttyS0 DRIVERS=\"base {drivers}\" RUN=\"{commands}\""
+        );
         Self::new("tv")
             .args(["--cpus", &harts.to_string(), "--memory", "512M"])
             .arg("--kernel")
@@ -142,6 +145,17 @@ impl Session {
                 panic!("`{pattern}` did not come: {why}\n--- serial\n{serial}\n--- stderr\n{stderr}");
             }
         }
+    }
+
+    /// Waits for a pattern among the program's own messages, and returns its match.
+    ///
+    /// # Panics
+    ///
+    /// When the program ends or the time is up first.
+    pub fn message(&mut self, pattern: &str) -> String {
+        let regex = Regex::new(pattern).expect("the pattern is valid");
+        let found = self.stderr.wait(&regex, 0, self.deadline);
+        found.unwrap_or_else(|why| panic!("`{pattern}` did not come: {why}\n{}", self.stderr.text())).1
     }
 
     /// Types on the serial port.

@@ -12,8 +12,13 @@ fn refused(args: &[&str], says: &[&str]) -> Outcome {
     }
     let run = run.run().ends_with(2);
     assert!(run.serial.is_empty(), "an error goes to standard error\n{run}");
-    // The program's own and the argument parser's begin so.
-    let errors = run.stderr.lines().filter(|line| line.contains("error:") || line.contains(" × ")).count();
+    // The program's own and the argument parser's begin so; that of a regular expression goes on in lines of its own.
+    let lines = run.stderr.lines().scan(false, |inside, line| {
+        let counted = !*inside;
+        *inside |= line.contains("regex parse error");
+        Some(line).filter(|_| counted)
+    });
+    let errors = lines.filter(|line| line.contains("error:") || line.contains(" × ")).count();
     assert_eq!(errors, 1, "one error\n{run}");
     assert!(!run.stderr.contains("panicked"), "{run}");
     for word in says {
@@ -118,7 +123,7 @@ fn kernel_for_another_machine() {
     image[16..24].copy_from_slice(&0x20_0000u64.to_le_bytes());
     image[0x38..0x3c].copy_from_slice(b"ARM\x64");
     let path = file(&folder, "Image", image);
-    refused(&["--machine", "tv", "--kernel", text(&path)], &["Image", "arm64"]);
+    refused(&["--machine", "tv", "--kernel", text(&path)], &["Image", "AArch64", "64-bit RISC-V"]);
 }
 
 #[test]
@@ -133,7 +138,7 @@ fn compressed_and_empty_images() {
 #[test]
 fn image_that_does_not_fit() {
     let image = guest("linux-riscv64/Image");
-    refused(&["--machine", "tv", "--memory", "16M", "--kernel", text(&image)], &["Image"]);
+    refused(&["--machine", "tv", "--memory", "16M", "--kernel", text(&image)], &["does not fit", "--memory"]);
 }
 
 #[test]
@@ -174,8 +179,8 @@ fn board_that_cannot_be_built_says_where() {
 fn damaged_disk_image() {
     let folder = folder();
     let mut disk = std::fs::read(guest("disk/ext4.qcow2")).expect("the image is readable");
-    // The table of the guest's clusters lies far beyond the end.
-    disk[40..48].copy_from_slice(&(1u64 << 50).to_be_bytes());
+    // Clusters of 2^63 bytes.
+    disk[20..24].copy_from_slice(&63u32.to_be_bytes());
     let path = file(&folder, "bad.qcow2", disk);
     let image = guest("linux-riscv64/Image");
     let drive = format!("file={},format=qcow2", text(&path));

@@ -8,7 +8,7 @@ const DISK: &str = "mount -t ext4 /dev/vda /mnt && cat /mnt/hello.txt && echo fr
 
 /// Boots with a copy of a disk image, and returns the copy's path and the run.
 fn with_disk(image: &str, format: &str) -> (std::path::PathBuf, machine_tests::Outcome) {
-    let emulator = Emulator::linux("full", 1, DISK);
+    let emulator = Emulator::linux("disk", 1, DISK);
     let copy = emulator.path("disk");
     std::fs::copy(guest(image), &copy).expect("the image can be copied");
     let drive = format!("file={},format={format}", copy.display());
@@ -54,7 +54,7 @@ fn qcow2_disk_is_mounted_and_written() {
 fn readonly_disk_stays_as_it_is() {
     let commands = "cat /sys/block/vda/ro; mount -t ext4 -o ro /dev/vda /mnt && cat /mnt/hello.txt; \
                     echo x >/dev/vda || echo refused; poweroff";
-    let emulator = Emulator::linux("full", 1, commands);
+    let emulator = Emulator::linux("disk", 1, commands);
     let copy = emulator.path("disk");
     std::fs::copy(guest("disk/ext4.img"), &copy).expect("the image can be copied");
     let drive = format!("file={},format=raw,readonly", copy.display());
@@ -74,7 +74,7 @@ fn readonly_disk_stays_as_it_is() {
 fn page_is_fetched_from_a_server_on_the_host() {
     let port = serve("a page from the host\n");
     let commands = format!("udhcpc -n -q -i eth0 && wget -q -O - http://10.0.2.2:{port}/page; poweroff");
-    let emulator = Emulator::linux("full", 1, &commands).args(["--net", "user"]);
+    let emulator = Emulator::linux("net", 1, &commands).args(["--net", "user"]);
     emulator.run().ends_with(0).shows("^udhcpc: eth0 has 10.0.2.").shows("^a page from the host$");
 }
 
@@ -83,7 +83,7 @@ fn folder_is_shared_with_the_host() {
     let commands = "mount -t 9p -o trans=virtio,version=9p2000.L share /mnt && cat /mnt/from-host.txt && \
                     mkdir /mnt/sub && echo from the guest >/mnt/sub/new.txt && ls -l /mnt/sub && \
                     mv /mnt/sub/new.txt /mnt/moved.txt && rm /mnt/from-host.txt && sync && echo share: done; poweroff";
-    let emulator = Emulator::linux("full", 1, commands);
+    let emulator = Emulator::linux("share", 1, commands);
     let share = emulator.path("share");
     std::fs::create_dir(&share).expect("a folder can be made");
     std::fs::write(share.join("from-host.txt"), "from the host\n").expect("a file can be written");
@@ -102,7 +102,7 @@ fn folder_is_shared_with_the_host() {
 #[test]
 fn console_can_be_read_on_a_screenshot() {
     let commands = "ls /dev/dri; echo Hello on the console 0123456789 >/dev/tty1; sleep 2; poweroff -f";
-    let emulator = Emulator::linux_with("full", 1, "console=tty0", commands);
+    let emulator = Emulator::linux_with("screen", 1, "console=tty0", commands);
     let picture = emulator.path("screen.png");
     let outcome = emulator.arg("--screenshot").arg(&picture).run().ends_with(0).shows(r"^\S*card0\b");
     let screen = Screen::read(&picture);

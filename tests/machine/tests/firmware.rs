@@ -41,13 +41,18 @@ fn u_boot_gives_a_prompt_and_takes_commands() {
 #[test]
 fn debian_installer_reaches_its_first_menu() {
     Emulator::new("tv")
-        .args(["--memory", "1G", "--kernel"])
+        .args(["--cpus", "1", "--memory", "1G", "--kernel"])
         .arg(guest("debian-installer-riscv64/Image"))
         .arg("--initrd")
         .arg(guest("debian-installer-riscv64/initrd.gz"))
         .args(["--append", "console=ttyS0 cryptomgr.notests DEBIAN_FRONTEND=text"])
-        .args(["--expect", "Select a language", "--timeout", "120s"])
+        .args([
+            "--expect",
+            "Select a language",
+            "--expect",
+            "Choose the language to be used for the installation",
+        ])
+        .args(["--timeout", "120s"])
         .run()
-        .ends_with(0)
-        .shows("Choose the language to be used for the installation process");
+        .ends_with(0);
 }

@@ -18,37 +18,35 @@ const LOOK: &str = "uname -a; echo harts: $(nproc); poweroff";
 
 #[test]
 fn boots_on_our_sbi_with_one_hart() {
-    boots(Emulator::linux("bare", 1, LOOK), 1, "0x[0-9a-f]+");
+    boots(Emulator::linux("", 1, LOOK), 1, "0x[0-9a-f]+");
 }
 
 #[test]
 fn boots_on_our_sbi_with_four_harts() {
-    boots(Emulator::linux("bare", 4, LOOK), 4, "0x[0-9a-f]+");
+    boots(Emulator::linux("", 4, LOOK), 4, "0x[0-9a-f]+");
 }
 
 #[test]
 fn boots_on_opensbi_dynamic_with_one_hart() {
-    let emulator =
-        Emulator::linux("bare", 1, LOOK).arg("--firmware").arg(guest("opensbi/rv64/fw_dynamic.bin"));
+    let emulator = Emulator::linux("", 1, LOOK).arg("--firmware").arg(guest("opensbi/rv64/fw_dynamic.bin"));
     boots(emulator, 1, "0x1");
 }
 
 #[test]
 fn boots_on_opensbi_dynamic_with_four_harts() {
-    let emulator =
-        Emulator::linux("bare", 4, LOOK).arg("--firmware").arg(guest("opensbi/rv64/fw_dynamic.bin"));
+    let emulator = Emulator::linux("", 4, LOOK).arg("--firmware").arg(guest("opensbi/rv64/fw_dynamic.bin"));
     boots(emulator, 4, "0x1");
 }
 
 #[test]
 fn boots_on_opensbi_jump() {
-    let emulator = Emulator::linux("bare", 1, LOOK).arg("--firmware").arg(guest("opensbi/rv64/fw_jump.bin"));
+    let emulator = Emulator::linux("", 1, LOOK).arg("--firmware").arg(guest("opensbi/rv64/fw_jump.bin"));
     boots(emulator, 1, "0x1");
 }
 
 #[test]
 fn reboots_and_powers_off_from_the_shell() {
-    let mut session = Emulator::linux("bare", 1, "").start();
+    let mut session = Emulator::linux("", 1, "").start();
     session.expect("init: ready");
     session.expect("guest# ");
     session.send("echo $((6 * 7))\n");
