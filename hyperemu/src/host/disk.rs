@@ -186,6 +186,7 @@ struct Qcow {
 }
 
 fn qcow2(spec: &DriveSpec, lock: File) -> Result<Box<dyn BlockBackend>, String> {
+    check_tables(&lock).map_err(|why| format!("drive {}: a damaged qcow2 image: {why}", spec.file.display()))?;
     let open = |path: &Path| {
         Qcow2::<Storage>::builder_path(path)
             .write(!spec.read_only)
@@ -194,6 +195,26 @@ fn qcow2(spec: &DriveSpec, lock: File) -> Result<Box<dyn BlockBackend>, String> 
     let image = open(&spec.file).map_err(|error| format!("drive {}: qcow2: {error}", spec.file.display()))?;
     let image = FormatAccess::new(image);
     Ok(Box::new(Qcow { image, path: spec.file.clone(), read_only: spec.read_only, _lock: lock }))
+}
+
+/// The tables that the header points to must lie in the file: the library looks only once they are used, and the user
+/// should hear of it before the guest does. Fields as in QEMU's docs/interop/qcow2.rst.
+fn check_tables(file: &File) -> Result<(), String> {
+    let mut header = [0; 72];
+    file.read_exact_at(&mut header, 0).map_err(|_| "its header is cut off".to_string())?;
+    let size = file.metadata().map_err(|error| error.to_string())?.len();
+    let word = |at: usize| u64::from(u32::from_be_bytes([0, 1, 2, 3].map(|i| header[at + i])));
+    let long = |at: usize| word(at) << 32 | word(at + 4);
+    let cluster = 1u64.checked_shl(word(20) as u32).unwrap_or(u64::MAX);
+    for (table, at, bytes) in [
+        ("table of clusters", long(40), word(36).saturating_mul(8)),
+        ("table of reference counts", long(48), word(56).saturating_mul(cluster)),
+    ] {
+        if at.checked_add(bytes).is_none_or(|end| end > size.next_multiple_of(cluster.clamp(1, 1 << 21))) {
+            return Err(format!("its {table} lies past the end of the file"));
+        }
+    }
+    Ok(())
 }
 
 impl BlockBackend for Qcow {
