@@ -42,3 +42,51 @@ impl BusScope {
         Some(result)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bus::{Access, BusFault, Counter, Width};
+
+    struct Count(u64);
+
+    impl Bus for Count {
+        fn read(&mut self, _: &Access, _: u64, _: Width) -> Result<u64, BusFault> {
+            self.0 += 1;
+            Ok(self.0)
+        }
+        fn write(&mut self, _: &Access, paddr: u64, _: Width, _: u64) -> Result<(), BusFault> {
+            Err(BusFault { paddr })
+        }
+        fn attention(&self) -> bool {
+            self.0 > 1
+        }
+        fn counter(&self) -> Counter {
+            Counter { hz: 1, offset: self.0 }
+        }
+    }
+
+    #[test]
+    fn the_bus_is_there_for_the_scope_only_and_for_one_at_a_time() {
+        let scope = BusScope::default();
+        let mut bus = Count(7);
+        assert_eq!(scope.with(|bus| bus.counter().offset), None);
+        let seen = scope.enter(&mut bus, || {
+            let nested = scope.with(|_| scope.with(|_| ()).is_none());
+            (scope.with(|bus| bus.counter().offset), nested)
+        });
+        assert_eq!(seen, (Some(7), Some(true)));
+        assert!(scope.with(|_| ()).is_none());
+    }
+
+    #[test]
+    fn a_panic_takes_the_bus_away() {
+        let scope = BusScope::default();
+        let mut bus = Count(0);
+        let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            scope.enter(&mut bus, || panic!("inside"));
+        }));
+        assert!(result.is_err());
+        assert!(scope.with(|_| ()).is_none());
+    }
+}

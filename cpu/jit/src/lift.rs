@@ -4,7 +4,6 @@
 //! written gives the same value again, without a node.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
 
 use cpu_core::{Binary, FloatFormat, FloatOp, Flow, Next, Rmw, Rounding, Semantics, Unary, Width};
 
@@ -20,7 +19,8 @@ pub struct Lifter<I: Isa> {
     isa: I,
     nodes: RefCell<Vec<Node>>,
     calls: RefCell<Vec<I::Call>>,
-    slots: RefCell<BTreeMap<Slot, Ref>>,
+    /// What each slot is known to hold, by number.
+    slots: RefCell<Vec<Option<Ref>>>,
     instructions: Cell<u32>,
     offset: Cell<u32>,
     /// Offset behind the instruction that is recorded.
@@ -34,7 +34,7 @@ impl<I: Isa> Lifter<I> {
             isa,
             nodes: RefCell::new(Vec::with_capacity(64)),
             calls: RefCell::new(Vec::new()),
-            slots: RefCell::new(BTreeMap::new()),
+            slots: RefCell::new(Vec::new()),
             instructions: Cell::new(0),
             offset: Cell::new(0),
             end: Cell::new(0),
@@ -80,18 +80,27 @@ impl<I: Isa> Lifter<I> {
 
     /// Reads a slot.
     pub fn get(&self, slot: Slot) -> Ref {
-        if let Some(&value) = self.slots.borrow().get(&slot) {
-            return value;
+        if let Some(Some(value)) = self.slots.borrow().get(slot.0 as usize) {
+            return *value;
         }
         let value = self.push(Node::Get(slot));
-        self.slots.borrow_mut().insert(slot, value);
+        self.know(slot, value);
         value
+    }
+
+    fn know(&self, slot: Slot, value: Ref) {
+        let mut slots = self.slots.borrow_mut();
+        let place = slot.0 as usize;
+        if place >= slots.len() {
+            slots.resize(place + 1, None);
+        }
+        slots[place] = Some(value);
     }
 
     /// Writes a slot.
     pub fn set(&self, slot: Slot, value: Ref) {
         self.push(Node::Set(slot, value));
-        self.slots.borrow_mut().insert(slot, value);
+        self.know(slot, value);
     }
 
     fn add_call(&self, call: I::Call) -> u32 {

@@ -1,71 +1,74 @@
 //! Smaller blocks that do the same.
 
-use std::collections::BTreeSet;
-
 use crate::ir::{Block, Node, Ref};
 
-/// Removes writes of slots that are overwritten before anything can see them, then values that nothing uses.
-pub fn simplify<C>(block: &mut Block<C>) {
-    dead_sets(block);
-    dead_values(block);
+/// Space that passes use again and again.
+#[derive(Default)]
+pub struct Scratch {
+    /// Nodes that stay.
+    kept: Vec<bool>,
+    /// Nodes at which the block may be left.
+    left: Vec<bool>,
+    /// Slots that are written again before the block can be left.
+    overwritten: Vec<bool>,
+    names: Vec<Ref>,
 }
 
+/// Removes writes of slots that are overwritten before anything can see them, and values that nothing uses.
+///
 /// A write is dead if the same slot is written again before the block can be left. Reads were forwarded when the block
 /// was recorded, except those after calls, which count as leaving. The start of an instruction is a place to leave only
 /// where the instruction before may have stopped.
-fn dead_sets<C>(block: &mut Block<C>) {
-    let mut left = vec![false; block.nodes.len()];
+pub fn simplify<C>(block: &mut Block<C>, scratch: &mut Scratch) {
+    let Scratch { kept, left, overwritten, names } = scratch;
     let mut stops = false;
-    for (place, node) in left.iter_mut().zip(&block.nodes) {
-        match node {
-            Node::Start { .. } => *place = std::mem::take(&mut stops),
-            _ => {
-                *place = node.may_stop();
-                stops |= *place;
-            }
+    left.clear();
+    left.extend(block.nodes.iter().map(|node| match node {
+        Node::Start { .. } => std::mem::take(&mut stops),
+        _ => {
+            stops |= node.may_stop();
+            node.may_stop()
         }
-    }
-    let mut overwritten = BTreeSet::new();
-    let mut dead = Vec::new();
+    }));
+    overwritten.clear();
+    kept.clear();
+    kept.resize(block.nodes.len(), false);
     for (at, node) in block.nodes.iter().enumerate().rev() {
         match node {
-            Node::Set(slot, _) if !overwritten.insert(*slot) => dead.push(at),
-            Node::Set(..) => {}
-            Node::Get(slot) => {
-                overwritten.remove(slot);
+            Node::Set(slot, _) => {
+                let place = slot.0 as usize;
+                if place >= overwritten.len() {
+                    overwritten.resize(place + 1, false);
+                }
+                if std::mem::replace(&mut overwritten[place], true) {
+                    continue;
+                }
             }
-            _ if left[at] => overwritten.clear(),
+            Node::Get(slot) if kept[at] => {
+                if let Some(place) = overwritten.get_mut(slot.0 as usize) {
+                    *place = false;
+                }
+            }
+            _ if left[at] => overwritten.fill(false),
             _ => {}
         }
-    }
-    remove(block, |at| dead.binary_search_by(|place| at.cmp(place)).is_ok());
-}
-
-fn dead_values<C>(block: &mut Block<C>) {
-    let mut used = vec![false; block.nodes.len()];
-    for at in (0..block.nodes.len()).rev() {
-        let node = &block.nodes[at];
-        if node.has_effect() || used[at] {
-            node.operands(|Ref(operand)| used[operand as usize] = true);
-            used[at] = true;
+        if kept[at] || node.has_effect() {
+            kept[at] = true;
+            node.operands(|Ref(operand)| kept[operand as usize] = true);
         }
     }
-    remove(block, |at| !used[at]);
-}
-
-/// Removes nodes whose values nothing uses, and renumbers.
-fn remove<C>(block: &mut Block<C>, mut gone: impl FnMut(usize) -> bool) {
-    let mut names = Vec::with_capacity(block.nodes.len());
-    let mut kept = Vec::with_capacity(block.nodes.len());
-    for (at, mut node) in block.nodes.drain(..).enumerate() {
-        names.push(Ref(kept.len() as u32));
-        if gone(at) {
-            continue;
+    names.clear();
+    let mut count = 0;
+    for at in 0..block.nodes.len() {
+        names.push(Ref(count as u32));
+        if kept[at] {
+            let mut node = block.nodes[at];
+            node.map_operands(|Ref(operand)| names[operand as usize]);
+            block.nodes[count] = node;
+            count += 1;
         }
-        node.map_operands(|Ref(operand)| names[operand as usize]);
-        kept.push(node);
     }
-    block.nodes = kept;
+    block.nodes.truncate(count);
 }
 
 #[cfg(test)]
@@ -93,7 +96,7 @@ mod tests {
         s.mul(c, c);
         let mut block = s.finish();
         // The block can not be left between the two writes.
-        simplify(&mut block);
+        simplify(&mut block, &mut Scratch::default());
         assert_eq!(block.nodes.iter().filter(|node| matches!(node, Node::Set(..))).count(), 1);
         assert!(!block.nodes.iter().any(|node| matches!(node, Node::Binary(cpu_core::Binary::Mul, ..))));
         assert_eq!(block.verify(), Ok(()));
@@ -111,7 +114,7 @@ mod tests {
         s.start(4);
         s.set(Slot(2), a);
         let mut block = s.finish();
-        simplify(&mut block);
+        simplify(&mut block, &mut Scratch::default());
         // The first is overwritten; behind a load the block may be left.
         assert_eq!(block.nodes.iter().filter(|node| matches!(node, Node::Set(..))).count(), 3);
         assert_eq!(block.verify(), Ok(()));

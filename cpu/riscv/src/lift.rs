@@ -3,6 +3,7 @@
 
 use cpu_core::{Flow, Next, Rounding, Semantics, Width};
 use cpu_fp::Round;
+use cpu_jit::passes::Scratch;
 use cpu_jit::{Block, Ended, Guest, Isa, Lifter, Ref, Slot};
 
 use crate::isa::Decoded;
@@ -158,6 +159,6 @@ pub(crate) fn lift<const XLEN: u32>(
         }
     }
     let mut block = lifter.finish();
-    cpu_jit::passes::simplify(&mut block);
+    cpu_jit::passes::simplify(&mut block, &mut Scratch::default());
     block
 }
