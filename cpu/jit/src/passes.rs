@@ -59,9 +59,9 @@ pub fn simplify<C>(block: &mut Block<C>, scratch: &mut Scratch) {
     }
     names.clear();
     let mut count = 0;
-    for at in 0..block.nodes.len() {
+    for (at, keep) in kept.iter().enumerate() {
         names.push(Ref(count as u32));
-        if kept[at] {
+        if *keep {
             let mut node = block.nodes[at];
             node.map_operands(|Ref(operand)| names[operand as usize]);
             block.nodes[count] = node;
