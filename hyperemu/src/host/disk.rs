@@ -186,7 +186,8 @@ struct Qcow {
 }
 
 fn qcow2(spec: &DriveSpec, lock: File) -> Result<Box<dyn BlockBackend>, String> {
-    check_tables(&lock).map_err(|why| format!("drive {}: a damaged qcow2 image: {why}", spec.file.display()))?;
+    check_tables(&lock)
+        .map_err(|why| format!("drive {}: a damaged qcow2 image: {why}", spec.file.display()))?;
     let open = |path: &Path| {
         Qcow2::<Storage>::builder_path(path)
             .write(!spec.read_only)
