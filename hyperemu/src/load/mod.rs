@@ -221,7 +221,8 @@ mod tests {
     #[test]
     fn damaged_files_are_errors() {
         arbtest::arbtest(|u| {
-            let start: &[u8] = *u.choose(&[b"\x7fELF\x02\x01\x01", b":10", b"UF2\n\x57\x51\x5d\x9e", b""])?;
+            let starts: [&[u8]; 4] = [b"\x7fELF\x02\x01\x01", b":10", b"UF2\n\x57\x51\x5d\x9e", b""];
+            let start = *u.choose(&starts)?;
             let rest: Vec<u8> = u.arbitrary()?;
             let _ = super::parse(Path::new("x"), &[start, &rest].concat(), None, Arch::Riscv32);
             Ok(())
