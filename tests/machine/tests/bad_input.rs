@@ -178,13 +178,16 @@ fn board_that_cannot_be_built_says_where() {
 #[test]
 fn damaged_disk_image() {
     let folder = folder();
-    let mut disk = std::fs::read(guest("disk/ext4.qcow2")).expect("the image is readable");
-    // Clusters of 2^63 bytes.
-    disk[20..24].copy_from_slice(&63u32.to_be_bytes());
-    let path = file(&folder, "bad.qcow2", disk);
     let image = guest("linux-riscv64/Image");
-    let drive = format!("file={},format=qcow2", text(&path));
-    refused(&["--machine", "tv", text(&image), "--drive", &drive], &["bad.qcow2"]);
+    let whole = std::fs::read(guest("disk/ext4.qcow2")).expect("the image is readable");
+    // Clusters of 2^63 bytes; the first table far beyond the end of the file.
+    for (at, value) in [(20, &63u32.to_be_bytes()[..]), (40, &(1u64 << 50).to_be_bytes()[..])] {
+        let mut disk = whole.clone();
+        disk[at..at + value.len()].copy_from_slice(value);
+        let path = file(&folder, "bad.qcow2", disk);
+        let drive = format!("file={},format=qcow2", text(&path));
+        refused(&["--machine", "tv", text(&image), "--drive", &drive], &["bad.qcow2"]);
+    }
     let path = file(&folder, "not.qcow2", [7; 4096]);
     let drive = format!("file={},format=qcow2", text(&path));
     refused(&["--machine", "tv", text(&image), "--drive", &drive], &["not.qcow2"]);
