@@ -19,7 +19,7 @@ fn main() {
     let mut seed = 1u64;
     let mut rng = || {
         seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        seed >> 32 | seed << 32
+        seed.rotate_left(32)
     };
     let leaves = flags::JUMP | flags::BRANCH | flags::SYSTEM | flags::CSR;
     let code: Vec<isa::Decoded> = std::iter::from_fn(|| isa::random(&mut rng, &features))
