@@ -101,7 +101,7 @@ impl<const XLEN: u32> Cpu<XLEN> {
             return false;
         }
         if sys.asleep.get() {
-            self.state.enter(now, counter);
+            self.state.set_time(now, counter);
             self.state.poll_timer();
             if self.state.wakes() {
                 self.state.sys.asleep.set(false);
@@ -124,12 +124,16 @@ impl<const XLEN: u32> Cpu<XLEN> {
 }
 
 impl<const XLEN: u32> State<XLEN> {
-    /// Prepares for a run that starts at `start`.
-    fn enter(&self, start: Time, counter: Counter) {
-        self.start.set(start);
+    fn set_time(&self, now: Time, counter: Counter) {
+        self.start.set(now);
         self.counter.set(counter);
         self.executed.set(0);
         self.index.set(0);
+    }
+
+    /// Prepares for a run that starts at `start`.
+    fn enter(&self, start: Time, counter: Counter) {
+        self.set_time(start, counter);
         self.exit.set(None);
         self.recheck.set(true);
         self.timer_dirty.set(true);
