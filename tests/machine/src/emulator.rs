@@ -99,7 +99,7 @@ impl Emulator {
         let stdout = Stream::read(child.stdout.take().expect("standard output is a pipe"));
         let stderr = Stream::read(child.stderr.take().expect("standard error is a pipe"));
         let deadline = Instant::now() + LIMIT;
-        Session { child, input, stdout, stderr, cursor: 0, deadline, emulator: self }
+        Session { child: Running(child), input, stdout, stderr, cursor: 0, deadline, emulator: self }
     }
 }
 
@@ -114,9 +114,19 @@ fn program() -> PathBuf {
     program
 }
 
+/// A process that ends with the test, also with one that fails.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// A running program.
 pub struct Session {
-    child: Child,
+    child: Running,
     input: Option<ChildStdin>,
     stdout: Stream,
     stderr: Stream,
@@ -140,7 +150,7 @@ impl Session {
             }
             Err(why) => {
                 // Its memory ends with it.
-                let _ = self.child.kill();
+                let _ = self.child.0.kill();
                 let (serial, stderr) = (self.stdout.text(), self.stderr.text());
                 panic!("`{pattern}` did not come: {why}\n--- serial\n{serial}\n--- stderr\n{stderr}");
             }
@@ -167,7 +177,7 @@ impl Session {
 
     /// Whether the program still runs.
     pub fn is_running(&mut self) -> bool {
-        matches!(self.child.try_wait(), Ok(None))
+        matches!(self.child.0.try_wait(), Ok(None))
     }
 
     /// Waits for the end.
@@ -178,11 +188,11 @@ impl Session {
     pub fn finish(mut self) -> Outcome {
         drop(self.input.take());
         let status = loop {
-            if let Some(status) = self.child.try_wait().expect("the program can be waited for") {
+            if let Some(status) = self.child.0.try_wait().expect("the program can be waited for") {
                 break status;
             }
             if Instant::now() > self.deadline {
-                let _ = self.child.kill();
+                let _ = self.child.0.kill();
                 let (serial, stderr) = (self.stdout.text(), self.stderr.text());
                 panic!("the run took over {LIMIT:?}\n--- serial\n{serial}\n--- stderr\n{stderr}");
             }
