@@ -8,7 +8,8 @@ use std::fmt;
 pub struct UsageError {
     message: String,
     help: Option<String>,
-    place: Option<(NamedSource<String>, std::ops::Range<usize>)>,
+    // On the heap: nearly everything returns this type and seldom fails.
+    place: Option<Box<(NamedSource<String>, std::ops::Range<usize>)>>,
 }
 
 impl UsageError {
@@ -50,11 +51,11 @@ impl Diagnostic for UsageError {
     }
 
     fn source_code(&self) -> Option<&dyn SourceCode> {
-        self.place.as_ref().map(|(source, _)| source as &dyn SourceCode)
+        self.place.as_ref().map(|place| &place.0 as &dyn SourceCode)
     }
 
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
-        let (_, span) = self.place.as_ref()?;
+        let (_, span) = self.place.as_deref()?;
         Some(Box::new(std::iter::once(LabeledSpan::new_with_span(Some("here".into()), span.clone()))))
     }
 }
@@ -67,7 +68,7 @@ impl From<machine_configs::Error> for UsageError {
         };
         let more = if count > 1 { format!(" (and {} more)", count - 1) } else { String::new() };
         let place = (!first.source_text.is_empty())
-            .then(|| (NamedSource::new(&first.file, first.source_text.to_string()), first.span));
+            .then(|| Box::new((NamedSource::new(&first.file, first.source_text.to_string()), first.span)));
         let position = if place.is_some() {
             format!("{}:{}:{}: ", first.file, first.line, first.column)
         } else {

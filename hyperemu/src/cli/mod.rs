@@ -1,5 +1,8 @@
 //! The command line.
 
+// The brackets of the help texts are not links.
+#![allow(rustdoc::broken_intra_doc_links)]
+
 pub mod doctor;
 pub mod machines;
 pub mod run;

@@ -140,7 +140,7 @@ fn average(from: &Frame, left: usize, right: usize, (top, bottom): (usize, usize
         }
     }
     let count = ((right - left) * (bottom - top)) as u32;
-    (r / count) << 16 | (g / count) << 8 | b / count
+    ((r / count) << 16) | ((g / count) << 8) | (b / count)
 }
 
 #[cfg(test)]

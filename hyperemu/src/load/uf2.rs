@@ -16,7 +16,7 @@ pub fn parse(bytes: &[u8]) -> Result<Option<Vec<Segment>>, String> {
     if bytes.len() < 512 || [word(bytes, 0), word(bytes, 1)] != MAGIC {
         return Ok(None);
     }
-    if bytes.len() % 512 != 0 {
+    if !bytes.len().is_multiple_of(512) {
         return Err("a truncated UF2 file: its size is not a multiple of 512 bytes".into());
     }
     let mut segments: Vec<Segment> = Vec::new();

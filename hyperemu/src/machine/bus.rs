@@ -163,7 +163,7 @@ impl SystemBus {
 impl Bus for SystemBus {
     fn read(&mut self, who: &Access, paddr: u64, width: Width) -> Result<u64, BusFault> {
         self.last_access = Some(*who);
-        let aligned = paddr % width.bytes() == 0;
+        let aligned = paddr.is_multiple_of(width.bytes());
         let Some((id, at)) = self.find(paddr).filter(|_| aligned) else {
             return Err(self.fault(who, paddr, false));
         };
@@ -185,7 +185,7 @@ impl Bus for SystemBus {
 
     fn write(&mut self, who: &Access, paddr: u64, width: Width, value: u64) -> Result<(), BusFault> {
         self.last_access = Some(*who);
-        let aligned = paddr % width.bytes() == 0;
+        let aligned = paddr.is_multiple_of(width.bytes());
         let Some((id, at)) = self.find(paddr).filter(|_| aligned) else {
             return Err(self.fault(who, paddr, true));
         };
