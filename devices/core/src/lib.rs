@@ -15,7 +15,7 @@
 //! * [`i2c`], [`spi`]: buses whose targets are models inside their controller.
 //! * [`host`]: serial bytes, keys, frames, pictures, disks.
 //! * [`control`]: named values of the physical world.
-//! * [`bench`]: drives one model in a test.
+//! * [`mod@bench`]: drives one model in a test.
 
 pub mod bench;
 pub mod children;

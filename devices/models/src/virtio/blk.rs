@@ -2,7 +2,7 @@
 //!
 //! One queue; flush, discard, write zeroes, topology and the write-back switch. Left out: several queues, secure
 //! erase, lifetime, zones. A request completes within the notification: the disk has no latency of its own, so
-//! that a run does not depend on the host's. One notification moves at most [`BUDGET`] bytes; the rest follows by
+//! that a run does not depend on the host's. One notification moves at most `BUDGET` bytes; the rest follows by
 //! an event at the same virtual time, between which the guest runs on.
 
 use super::device::{Io, VirtioDevice};

@@ -5,7 +5,7 @@
 //! Left out: force feedback and sound.
 //!
 //! Events are always the difference between what the driver was told and what is so. Where the driver lags
-//! behind by more than [`BACKLOG`] events, short changes are lost, but no key stays down for ever.
+//! behind by more than `BACKLOG` events, short changes are lost, but no key stays down for ever.
 
 use super::device::{Io, VirtioDevice};
 use devices_core::{

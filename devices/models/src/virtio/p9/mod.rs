@@ -1,7 +1,7 @@
 //! The 9P transport device (virtio device ID 9, as in Linux's `net/9p/trans_virtio.c`) with a server of 9P2000.L
 //! over a directory of the host.
 //!
-//! The guest never gets out of the directory (see [`tree`]), and acts as the user that runs the emulator. Left
+//! The guest never gets out of the directory (see `tree`), and acts as the user that runs the emulator. Left
 //! out: device nodes, changes of owner, setuid and setgid, extended attributes, authentication. Locks are always
 //! granted: the guest is the only client. What a guest reads here is the host's, so a run depends on it as it does
 //! on a disk; names are listed in a fixed order.
