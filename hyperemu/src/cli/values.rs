@@ -34,9 +34,9 @@ pub fn time(text: &str) -> Result<Time, String> {
     if ps.is_finite() && ps >= 0.0 && ps < u64::MAX as f64 { Ok(Time(ps as u64)) } else { Err(expected()) }
 }
 
-/// A regular expression over console bytes; `^` and `$` match at line ends.
+/// A regular expression over console bytes; `^` and `$` match at line ends, of LF and of CR LF.
 pub fn regex(text: &str) -> Result<regex::bytes::Regex, String> {
-    let built = regex::bytes::RegexBuilder::new(text).multi_line(true).size_limit(1 << 20).build();
+    let built = regex::bytes::RegexBuilder::new(text).multi_line(true).crlf(true).size_limit(1 << 20).build();
     built.map_err(|error| format!("not a regular expression: {error}"))
 }
 

@@ -132,7 +132,9 @@ impl Window {
         let wheel = self.window.get_scroll_wheel().map_or(0, |(_, y)| y.clamp(-100.0, 100.0).round() as i8);
         let Some((x, y)) = self.to_screen(mouse) else { return };
         let before = self.pointer.replace((x, y, buttons));
-        if before == Some((x, y, buttons)) && wheel == 0 {
+        // Where the pointer happens to be when the window opens is nothing that the user did.
+        let moved = before.is_some_and(|before| before != (x, y, buttons)) || buttons != 0 && before.is_none();
+        if !moved && wheel == 0 {
             return;
         }
         let pointer = HostInput::Pointer { x, y, buttons, wheel };
