@@ -133,7 +133,8 @@ impl Window {
         let Some((x, y)) = self.to_screen(mouse) else { return };
         let before = self.pointer.replace((x, y, buttons));
         // Where the pointer happens to be when the window opens is nothing that the user did.
-        let moved = before.is_some_and(|before| before != (x, y, buttons)) || buttons != 0 && before.is_none();
+        let moved =
+            before.is_some_and(|before| before != (x, y, buttons)) || buttons != 0 && before.is_none();
         if !moved && wheel == 0 {
             return;
         }
