@@ -107,7 +107,7 @@ pub fn assemble(board: &Board, args: &RunArgs, seed: u64) -> Result<Machine, Usa
         ram: ram_base,
         ram_size,
         xlen,
-        default_address: ram_base + offset,
+        default_address: ram_base.wrapping_add(offset),
         reset_pc: description.reset_vector,
     };
     let dtb = |initrd: Option<(u64, u64)>| {
@@ -124,7 +124,7 @@ pub fn assemble(board: &Board, args: &RunArgs, seed: u64) -> Result<Machine, Usa
         board.dtb(&chosen)
     };
     machine.plan = boot::plan(&layout, files, dtb)?;
-    boot::apply(&mut machine);
+    boot::apply(&mut machine, boot::Power::On);
     for (name, value) in &args.set {
         machine.set_control(name, value).map_err(|error| {
             UsageError::new(format!("--set {name}={value}: {error}"))

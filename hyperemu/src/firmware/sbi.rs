@@ -5,17 +5,19 @@
 //! snapshot memory.
 
 use crate::machine::{Cpu, Machine};
-use cpu_core::{Time, Width};
+use cpu_core::{MemoryKind, Time, Width};
 use cpu_riscv::Hart;
 use cpu_riscv::csr;
-use devices_core::{At, DeviceId, Request};
+use devices_core::{At, DeviceId, HostOutput, Request};
 use serde::{Deserialize, Serialize};
 
 /// State of the built-in firmware.
 #[derive(Clone, Default, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Sbi {
-    /// The 16550 that the debug console writes to.
+    /// The 16550 whose line the debug console shares.
     pub console: Option<DeviceId>,
+    /// Per hart: its count of instructions when it suspended itself. It is suspended while it executes no more.
+    suspended: Vec<Option<u64>>,
     /// Per hart: what the PMU counters count.
     pmu: Vec<[Option<Counting>; COUNTERS]>,
 }
@@ -62,7 +64,7 @@ type Answer = Result<u64, i64>;
 impl Sbi {
     /// For `harts` harts, with the debug console on this UART.
     pub fn new(harts: usize, console: Option<DeviceId>) -> Sbi {
-        Sbi { console, pmu: vec![Default::default(); harts] }
+        Sbi { console, suspended: vec![None; harts], pmu: vec![Default::default(); harts] }
     }
 }
 
@@ -133,7 +135,7 @@ impl Call<'_> {
             extension::HSM => return self.hsm(function),
             extension::SRST if function == 0 => return self.system_reset(),
             extension::PMU => self.pmu(function),
-            extension::DBCN => self.debug_console(function),
+            extension::DBCN if self.sbi.console.is_some() => self.debug_console(function),
             _ => Err(error::NOT_SUPPORTED),
         })
     }
@@ -144,9 +146,10 @@ impl Call<'_> {
             // The implementation id space is handed out by the specification; this one is not registered.
             1 => Ok(0x6879_7065),
             2 => Ok(1),
-            3 => Ok(u64::from(
-                extension::ALL.contains(&self.args[0]) || self.args[0] <= extension::LAST_LEGACY,
-            )),
+            3 => Ok(u64::from(match self.args[0] {
+                extension::DBCN | 1 | 2 => self.sbi.console.is_some(),
+                id => id <= extension::LAST_LEGACY || extension::ALL.contains(&id),
+            })),
             4 => Ok(self.hart().csr(0xf11).unwrap_or(0)),
             5 => Ok(self.hart().csr(0xf12).unwrap_or(0)),
             6 => Ok(self.hart().csr(0xf13).unwrap_or(0)),
@@ -189,14 +192,16 @@ impl Call<'_> {
 
     /// Instruction caches are coherent here, and translations are flushed at once.
     fn rfence(&mut self, function: u64) -> Answer {
-        let harts = self.harts(self.args[0], self.args[1])?;
-        let (start, size) = (self.args[2], self.args[3]);
         let asid = match function {
-            0 => return Ok(0),
-            1 => None,
+            0 | 1 => None,
             2 => Some(self.args[4]),
             _ => return Err(error::NOT_SUPPORTED),
         };
+        let harts = self.harts(self.args[0], self.args[1])?;
+        if function == 0 {
+            return Ok(0);
+        }
+        let (start, size) = (self.args[2], self.args[3]);
         let all = self.all_ones();
         // Page by page up to what a kernel would do so itself; beyond that all at once.
         const PAGE: u64 = 4096;
@@ -223,18 +228,34 @@ impl Call<'_> {
             }
             2 => match self.core_of(self.args[0]) {
                 None => Err(error::INVALID_PARAM),
-                Some(index) if self.machine.cores[index].view().stopped() => Ok(1),
-                Some(_) => Ok(0),
+                Some(index) => Ok(self.hart_status(index)),
             },
-            // Default retentive suspend is WFI, and WFI keeps everything.
-            3 if self.args[0] == 0 => {
-                self.hart().suspend();
-                Ok(0)
-            }
-            3 if self.args[0] == 0x8000_0000 => Err(error::NOT_SUPPORTED),
-            3 => Err(error::INVALID_PARAM),
+            // The type is 32 bits wide, and sign-extended by some callers.
+            3 => match self.args[0] as u32 {
+                // Default retentive suspend is WFI, and WFI keeps everything.
+                0 => {
+                    self.hart().suspend();
+                    let count = self.machine.cores[self.index].view().instructions();
+                    self.sbi.suspended[self.index] = Some(count);
+                    Ok(0)
+                }
+                0x8000_0000 => Err(error::NOT_SUPPORTED),
+                _ => Err(error::INVALID_PARAM),
+            },
             _ => Err(error::NOT_SUPPORTED),
         })
+    }
+
+    /// Starting, stopping and suspending take no time, so the states between are never seen.
+    fn hart_status(&self, index: usize) -> u64 {
+        let core = self.machine.cores[index].view();
+        if core.stopped() {
+            1
+        } else if self.sbi.suspended[index] == Some(core.instructions()) {
+            4
+        } else {
+            0
+        }
     }
 
     fn hart_start(&mut self) -> Answer {
@@ -266,12 +287,18 @@ impl Call<'_> {
     fn debug_console(&mut self, function: u64) -> Answer {
         let console = self.sbi.console.ok_or(error::FAILED)?;
         let [count, low, high, ..] = self.args;
-        let addr = if self.hart().config().xlen == 32 { low | high << 32 } else { low };
+        let narrow = self.hart().config().xlen == 32;
+        let addr = if narrow { low | high << 32 } else { low };
         match function {
             0 | 1 => {
+                if !narrow && high != 0 {
+                    return Err(error::INVALID_PARAM);
+                }
                 // A longer write is cut: the caller goes on with the rest, as the specification lets it.
                 let count = count.min(4096);
-                if self.machine.bus.services.memory.region(addr, count).is_none() {
+                let region = self.machine.bus.services.memory.region(addr, count);
+                let region = region.ok_or(error::INVALID_PARAM)?;
+                if function == 1 && region.spec().kind != MemoryKind::Ram {
                     return Err(error::INVALID_PARAM);
                 }
                 if function == 0 {
@@ -306,10 +333,10 @@ impl Call<'_> {
         Ok(done)
     }
 
-    /// Through the transmit holding register, as firmware would.
+    /// Straight to the line, whatever the guest's own driver is doing with the registers.
     fn put(&mut self, console: DeviceId, byte: u8) {
-        let (now, at) = (self.now(), At { region: 0, offset: 0 });
-        self.machine.bus.call(console, now, |device, ctx| device.write(ctx, at, Width::B1, byte.into()));
+        let now = self.now();
+        self.machine.bus.call(console, now, |_, ctx| ctx.output(HostOutput::Serial(vec![byte])));
     }
 
     /// Through the line status and receive buffer registers, as firmware would.
@@ -351,21 +378,21 @@ impl Call<'_> {
         let candidates = self.pmu_counters()?;
         let [_, _, flags, event, ..] = self.args;
         let index = self.index;
-        // SKIP_MATCH: the caller names a counter that it has already configured.
-        if flags & 1 != 0 {
-            let chosen = candidates.first().copied().filter(|c| self.sbi.pmu[index][*c].is_some());
-            return chosen.map(|counter| counter as u64).ok_or(error::INVALID_PARAM);
-        }
-        let wanted = match event {
-            1 => 0, // SBI_PMU_HW_CPU_CYCLES
-            2 => 2, // SBI_PMU_HW_INSTRUCTIONS
-            _ => return Err(error::NOT_SUPPORTED),
+        let (wanted, event) = if flags & 1 != 0 {
+            // SKIP_MATCH: the caller names a counter that it has already configured.
+            let chosen = candidates.first().and_then(|&c| Some((c, self.sbi.pmu[index][c]?.event)));
+            chosen.ok_or(error::INVALID_PARAM)?
+        } else {
+            let wanted = match event {
+                1 => 0, // SBI_PMU_HW_CPU_CYCLES
+                2 => 2, // SBI_PMU_HW_INSTRUCTIONS
+                _ => return Err(error::NOT_SUPPORTED),
+            };
+            if !candidates.contains(&wanted) {
+                return Err(error::NOT_SUPPORTED);
+            }
+            (wanted, event)
         };
-        if !candidates.contains(&wanted)
-            || self.sbi.pmu[index][wanted].is_some_and(|taken| taken.event != event)
-        {
-            return Err(error::NOT_SUPPORTED);
-        }
         let started = flags & 4 != 0; // AUTO_START
         self.sbi.pmu[index][wanted] = Some(Counting { event, started });
         if flags & 2 != 0 {
@@ -433,7 +460,10 @@ impl Call<'_> {
             (2, Some(console)) => return self.get(console).map_or(-1, i64::from),
             (1 | 2, None) => return error::FAILED,
             (3, _) => {
+                const SSIP: u64 = 2;
+                let pending = self.hart().csr(csr::SIP).unwrap_or(0) & SSIP != 0;
                 self.hart().set_supervisor_software_interrupt(false);
+                return pending.into();
             }
             (4..=7, _) => return self.legacy_masked(id),
             _ => self.machine.bus.services.requests.push(Request::PowerOff(0)),

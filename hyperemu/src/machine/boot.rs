@@ -2,7 +2,7 @@
 
 use crate::load::{Format, Image, LoadError, Segment};
 use crate::machine::{Cpu, Machine};
-use cpu_core::{GuestMemory, MemoryError};
+use cpu_core::{GuestMemory, MemoryKind};
 use std::path::PathBuf;
 use thiserror::Error;
 
@@ -104,8 +104,10 @@ pub fn plan(
         Format::Raw if firmware.entry.is_none() => firmware.place(layout.ram),
         _ => firmware,
     });
+    let parts: Vec<&Image> = files.extra.iter().chain(&image).chain(&firmware).collect();
+    check_overlaps(&parts)?;
     let mut segments = Vec::new();
-    for part in files.extra.iter().chain(&image).chain(&firmware) {
+    for part in &parts {
         segments.extend_from_slice(&part.segments);
     }
     let used = |segments: &[Segment]| {
@@ -114,7 +116,9 @@ pub fn plan(
         inside.map(Segment::end).max().unwrap_or(layout.ram)
     };
     let kernel_end = match (&image, image.as_ref().map(|image| image.format)) {
-        (Some(image), Some(Format::LinuxImage { image_size, .. })) => image.segments[0].addr + image_size,
+        (Some(image), Some(Format::LinuxImage { image_size, .. })) => {
+            image.segments[0].addr.saturating_add(image_size)
+        }
         _ => 0,
     };
     let lowest_free = used(&segments).max(kernel_end);
@@ -171,6 +175,10 @@ pub fn plan(
     check(BootPlan { start: start(info_addr, dtb_addr), segments }, layout.memory)
 }
 
+fn is_ram(memory: &GuestMemory, addr: u64) -> bool {
+    memory.region(addr, 1).is_some_and(|region| region.spec().kind == MemoryKind::Ram)
+}
+
 /// OpenSBI's `struct fw_dynamic_info`, version 2 (include/sbi/fw_dynamic.h).
 fn dynamic_info(next: u64, xlen: u32) -> Vec<u8> {
     const MAGIC: u64 = 0x4942_534f;
@@ -184,7 +192,7 @@ fn dynamic_info(next: u64, xlen: u32) -> Vec<u8> {
 /// Gives an image without an address its place.
 fn place(image: Image, layout: &Layout, supervised: bool) -> Result<Image, BootError> {
     match image.format {
-        Format::LinuxImage { text_offset, .. } => Ok(image.place(layout.ram + text_offset)),
+        Format::LinuxImage { text_offset, .. } => Ok(image.place(layout.ram.wrapping_add(text_offset))),
         Format::Raw if image.entry.is_none() => {
             let addr =
                 if supervised { layout.default_address } else { layout.reset_pc.unwrap_or(layout.ram) };
@@ -196,6 +204,28 @@ fn place(image: Image, layout: &Layout, supervised: bool) -> Result<Image, BootE
         }
         _ => Ok(image),
     }
+}
+
+/// Two files can not have one place.
+fn check_overlaps(parts: &[&Image]) -> Result<(), BootError> {
+    let of_part = |(owner, part): (usize, &&Image)| {
+        part.segments.iter().map(move |segment| (segment.addr, segment.end(), owner)).collect::<Vec<_>>()
+    };
+    let mut ranges: Vec<(u64, u64, usize)> = parts.iter().enumerate().flat_map(of_part).collect();
+    ranges.sort_unstable();
+    let mut last = (0, 0, 0);
+    for range in ranges {
+        if range.0 < last.1 && range.2 != last.2 {
+            return Err(BootError::DoesNotFit {
+                what: parts[range.2].path.display().to_string(),
+                why: format!("at {:#x} it overlaps {}", range.0, parts[last.2].path.display()),
+            });
+        }
+        if range.1 > last.1 {
+            last = range;
+        }
+    }
+    Ok(())
 }
 
 /// Every segment must lie in memory.
@@ -216,20 +246,33 @@ fn check(plan: BootPlan, memory: &GuestMemory) -> Result<BootPlan, BootError> {
     Ok(plan)
 }
 
-/// Puts the plan into effect on a machine whose memory is zero and whose cores are reset.
-pub fn apply(machine: &mut Machine) {
-    let plan = machine.plan.clone();
-    for segment in &plan.segments {
+/// Why a machine starts.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub enum Power {
+    /// For the first time: everything is loaded.
+    On,
+    /// Again: ROM and flash hold what they held.
+    Reset,
+}
+
+/// Puts the plan into effect on a machine whose RAM is zero and whose cores are reset.
+pub fn apply(machine: &mut Machine, power: Power) {
+    let memory = machine.bus.services.memory.clone();
+    for segment in &machine.plan.segments {
+        let result = match power {
+            Power::On => memory.write_any(segment.addr, &segment.bytes),
+            Power::Reset if is_ram(&memory, segment.addr) => memory.write(segment.addr, &segment.bytes),
+            Power::Reset => Ok(()),
+        };
         // The plan was checked against this memory.
-        let result: Result<(), MemoryError> =
-            machine.bus.services.memory.write_any(segment.addr, &segment.bytes);
         if let Err(error) = result {
             machine.log.warn(machine.schedule.now, error.to_string());
         }
     }
+    let start = machine.plan.start;
     for (index, cpu) in machine.cores.iter_mut().enumerate() {
         let Cpu::RiscV(hart) = cpu;
-        match plan.start {
+        match start {
             Start::Supervisor { pc, dtb } if index == 0 => {
                 let id = hart.config().hartid;
                 hart.start_supervisor(pc, id, dtb);

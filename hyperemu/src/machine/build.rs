@@ -9,6 +9,7 @@ use crate::machine::node::DtNode;
 use crate::machine::scheduler::Schedule;
 use crate::machine::{Cpu, Machine, UnimplementedPolicy};
 use cpu_core::{GuestMemory, MemoryError, MemoryKind, RegionSpec, Time};
+use cpu_riscv::isa::Features;
 use cpu_riscv::{Hart, HartConfig, Mmu};
 use devices_core::ctx::CHILD;
 use devices_core::device::floating;
@@ -60,10 +61,18 @@ fn model_of(node: &DeviceNode) -> Option<&'static Model> {
     devices_models::model_for(&compatible)
 }
 
+/// More would cost the host gigabytes before the guest touches any of it.
+const MAX_MEMORY: u64 = 256 << 30;
+
 /// Builds the machine, reset, with nothing loaded.
 pub fn build(board: &Board, options: Options) -> Result<Machine, BuildError> {
     let description = &board.description;
-    let memory = GuestMemory::new(regions(description))?;
+    let regions = regions(description);
+    if let Some(region) = regions.iter().find(|region| region.size > MAX_MEMORY) {
+        let (name, base, size) = (region.name.clone(), region.base, region.size);
+        return Err(MemoryError::BadRegion { name, base, size, why: "larger than 256 GiB" }.into());
+    }
+    let memory = GuestMemory::new(regions)?;
     let mut bus = SystemBus::new(memory.clone(), description.timebase_hz);
     let mut ids: BTreeMap<DeviceIndex, DeviceId> = BTreeMap::new();
     for (index, node) in description.devices.iter().enumerate() {
@@ -96,7 +105,12 @@ pub fn build(board: &Board, options: Options) -> Result<Machine, BuildError> {
         .iter()
         .map(|cpu| hart(cpu, &memory, description, options.builtin_sbi))
         .collect::<Result<Vec<_>, _>>()?;
-    let console = description.stdout.and_then(|index| ids.get(&index)).copied();
+    let is_16550 = |node: &DeviceNode| node.compatible.iter().any(|name| name.starts_with("ns16550"));
+    let console = description
+        .stdout
+        .filter(|&index| is_16550(&description.devices[index]))
+        .and_then(|index| ids.get(&index))
+        .copied();
     let sbi = options.builtin_sbi.then(|| Sbi::new(cores.len(), console));
     let schedule = Schedule::new(cores.len());
     let mut machine = Machine {
@@ -161,7 +175,7 @@ fn owner(
     }
     let parent = description.devices.get(index)?.parent?;
     let position = description.devices[parent].children.iter().position(|&child| child == index)?;
-    Some((*ids.get(&parent)?, CHILD * (position as u32 + 1)))
+    Some((*ids.get(&parent)?, CHILD.wrapping_mul(position as u32 + 1)))
 }
 
 fn wire(description: &Description, bus: &mut SystemBus, ids: &BTreeMap<DeviceIndex, DeviceId>) {
@@ -221,10 +235,16 @@ fn hart(
     };
     let config = HartConfig::new(cpu.reg, base, extensions, mmu)
         .map_err(|error| cpu.props.error("riscv,isa-extensions", error.to_string()))?;
+    let firmware_calls = builtin_sbi && description.boot == Boot::Sbi;
+    if firmware_calls && !config.extensions.contains(Features::SSTC) {
+        let message =
+            "the built-in SBI needs the extension \"sstc\" for its timer; add it, or start with --firmware";
+        return Err(cpu.props.error("riscv,isa-extensions", message).into());
+    }
     let config = HartConfig {
         period: Time(Time::PER_SECOND / cpu.clock_hz.clamp(1, Time::PER_SECOND)),
         reset_pc: description.reset_vector.unwrap_or(0),
-        firmware_calls: builtin_sbi && description.boot == Boot::Sbi,
+        firmware_calls,
         ..config
     };
     Ok(Cpu::RiscV(Box::new(Hart::new(config, memory.clone()))))

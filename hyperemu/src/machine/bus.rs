@@ -55,6 +55,9 @@ pub struct SystemBus {
 /// A signal that keeps toggling inside one access is a wiring loop.
 const SIGNAL_LIMIT: usize = 100_000;
 
+/// A device programmed to a period of nothing must not stop time.
+const EVENT_LIMIT: usize = 100_000;
+
 impl SystemBus {
     /// An empty bus.
     pub fn new(memory: GuestMemory, counter_hz: u64) -> SystemBus {
@@ -108,9 +111,10 @@ impl SystemBus {
         self.services.complaints.push((0, "a loop of signals between devices does not settle".into()));
     }
 
-    /// Runs the events that are due at `now`.
+    /// Runs the events that are due at `now`; those beyond [`EVENT_LIMIT`] wait for the next round.
     pub fn run_events(&mut self, now: Time) {
-        while let Some((_, id, token)) = self.services.events.pop(now) {
+        for _ in 0..EVENT_LIMIT {
+            let Some((_, id, token)) = self.services.events.pop(now) else { return };
             self.call(id, now, |device, ctx| device.event(ctx, token));
         }
     }
@@ -139,10 +143,16 @@ impl SystemBus {
 
     /// The device at `paddr`, and the offset into its region.
     pub fn find(&self, paddr: u64) -> Option<(DeviceId, At)> {
+        self.find_range(paddr, 1)
+    }
+
+    /// As [`SystemBus::find`], for `bytes` bytes that all belong to the device.
+    fn find_range(&self, paddr: u64, bytes: u64) -> Option<(DeviceId, At)> {
         let after = self.map.partition_point(|mapping| mapping.base <= paddr);
         let mapping = self.map.get(after.checked_sub(1)?)?;
         let offset = paddr - mapping.base;
-        (offset < mapping.size).then_some((mapping.device, At { region: mapping.region, offset }))
+        (offset < mapping.size && bytes <= mapping.size - offset)
+            .then_some((mapping.device, At { region: mapping.region, offset }))
     }
 
     /// Address ranges with their devices, by address: (base, size, device, region).
@@ -164,7 +174,7 @@ impl Bus for SystemBus {
     fn read(&mut self, who: &Access, paddr: u64, width: Width) -> Result<u64, BusFault> {
         self.last_access = Some(*who);
         let aligned = paddr.is_multiple_of(width.bytes());
-        let Some((id, at)) = self.find(paddr).filter(|_| aligned) else {
+        let Some((id, at)) = self.find_range(paddr, width.bytes()).filter(|_| aligned) else {
             return Err(self.fault(who, paddr, false));
         };
         let widths = self.slots[id].device.widths(at.region);
@@ -186,7 +196,7 @@ impl Bus for SystemBus {
     fn write(&mut self, who: &Access, paddr: u64, width: Width, value: u64) -> Result<(), BusFault> {
         self.last_access = Some(*who);
         let aligned = paddr.is_multiple_of(width.bytes());
-        let Some((id, at)) = self.find(paddr).filter(|_| aligned) else {
+        let Some((id, at)) = self.find_range(paddr, width.bytes()).filter(|_| aligned) else {
             return Err(self.fault(who, paddr, true));
         };
         let widths = self.slots[id].device.widths(at.region);

@@ -6,6 +6,10 @@ pub mod bus;
 pub mod node;
 pub mod scheduler;
 pub mod state;
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
 
 use crate::firmware::sbi::Sbi;
 use crate::host::log::Log;
@@ -113,7 +117,11 @@ impl Machine {
                 cpu.core().set_line(line, level);
             }
         }
-        boot::apply(self);
+        self.wake_others = false;
+        if let Some(sbi) = &mut self.sbi {
+            *sbi = Sbi::new(self.cores.len(), sbi.console);
+        }
+        boot::apply(self, boot::Power::Reset);
         self.resets += 1;
     }
 

@@ -2,8 +2,9 @@
 //!
 //! Time passes in **rounds**. A round starts with the events that are due, then each runnable core in turn runs from
 //! its own local time to the end of the round. A round ends at the next event, at the next multiple of [`POLL`], at a
-//! core's own timer, or, where there is more than one core, after [`QUANTUM`]. An access that schedules an
-//! earlier event or changes another core's interrupt line ends the round there, at that instruction.
+//! timer of a core that sleeps, or, where there is more than one core, after [`QUANTUM`]. An access that schedules an
+//! earlier event or changes another core's interrupt line ends the round there, at that instruction; a core that sleeps
+//! until then wakes at that instruction, not before it.
 //!
 //! All of this is state of the machine: stopping in the middle (a breakpoint, a single step) and going on is the same
 //! as not stopping.
@@ -96,7 +97,7 @@ impl Machine {
             end = end.min(now.saturating_add(QUANTUM));
         }
         // Events in the past of a core that ran ahead are due at once, but time never stands still.
-        self.schedule.end = end.max(Time(now.0 + 1));
+        self.schedule.end = end.max(Time(now.0.saturating_add(1)));
     }
 
     /// Lets the core whose turn it is run to the end of the round. `None` when it got there or sleeps.
@@ -107,12 +108,21 @@ impl Machine {
             let local = self.schedule.local[index];
             let end = self.schedule.end;
             let core = self.cores[index].core();
-            if local >= end || !core.runnable(local, counter) {
+            if local >= end {
                 return None;
             }
-            let until = end.min(core.deadline(local, counter));
+            let deadline = core.deadline(local, counter);
+            if !core.runnable(local, counter) {
+                // It fell asleep in this round, and its own timer may wake it in this round.
+                if core.stopped() || deadline >= end {
+                    return None;
+                }
+                self.schedule.local[index] = deadline;
+                continue;
+            }
+            let until = end.min(deadline);
             let period = core.period();
-            let mut budget = (until.0 - local.0).div_ceil(period.0.max(1)).max(1);
+            let mut budget = until.saturating_sub(local).0.div_ceil(period.0.max(1)).max(1);
             if let Some((_, count)) = limit.instructions.filter(|(core, _)| *core == index) {
                 budget = budget.min(count.saturating_sub(core.instructions()));
                 if budget == 0 {
@@ -120,11 +130,15 @@ impl Machine {
                 }
             }
             self.bus.services.attention = false;
-            self.bus.services.slice_end = until;
+            // Not `until`: what falls due between a core's own timer and the end of the round ends the round, too.
+            self.bus.services.slice_end = end;
             let ran = core.run(&mut self.bus, local, budget);
             let local = Time(local.0.saturating_add(ran.executed.saturating_mul(period.0)));
             self.schedule.local[index] = local;
-            if ran.exit == Exit::FirmwareCall {
+            let call = ran.exit == Exit::FirmwareCall;
+            let attention = self.bus.services.attention || call;
+            let sleepers = if attention { self.sleepers(index) } else { Vec::new() };
+            if call {
                 sbi::call(self, index);
             }
             let stop = match ran.exit {
@@ -133,8 +147,9 @@ impl Machine {
                 Exit::Semihosting => Some(Stop::Semihosting(index)),
                 Exit::Budget | Exit::Wait | Exit::Attention | Exit::FirmwareCall => None,
             };
-            if self.bus.services.attention || ran.exit == Exit::FirmwareCall {
+            if attention {
                 self.attend(index, local);
+                self.catch_up(&sleepers, local);
             }
             if let Some(stop) = self.requested().or(stop) {
                 return Some(stop);
@@ -160,7 +175,24 @@ impl Machine {
             end = end.min(local);
         }
         self.wake_others = false;
-        self.schedule.end = end.max(Time(self.schedule.now.0 + 1));
+        self.schedule.end = end.max(Time(self.schedule.now.0.saturating_add(1)));
+    }
+
+    /// The cores behind `index` that have nothing to run in this round so far.
+    fn sleepers(&mut self, index: usize) -> Vec<usize> {
+        let counter = self.bus.services.counter;
+        let local = &self.schedule.local;
+        let rest = self.cores.iter_mut().enumerate().skip(index + 1);
+        rest.filter_map(|(i, cpu)| (!cpu.core().runnable(local[i], counter)).then_some(i)).collect()
+    }
+
+    /// What core `index` did at `local` may have woken cores whose turn is yet to come: they have slept until then.
+    fn catch_up(&mut self, sleepers: &[usize], local: Time) {
+        let counter = self.bus.services.counter;
+        for &i in sleepers {
+            let own = &mut self.schedule.local[i];
+            *own = (*own).max(local.min(self.cores[i].core().deadline(*own, counter)));
+        }
     }
 
     /// Sets the interrupt inputs of cores; returns which cores.
