@@ -225,33 +225,51 @@ fn cues(args: &RunArgs, machine: &Machine) -> Result<VecDeque<Cue>, UsageError> 
 fn finish(args: &RunArgs, runner: &mut Runner, ending: &Ending, cpu_ns: u64) -> Result<u8, UsageError> {
     let now = runner.machine.now();
     let (status, message) = status(ending, runner);
+    // One that can not be written must not cost the others, nor what the run has to say.
+    let mut failed = Vec::new();
     if let Some(path) = &args.screenshot {
-        let device = runner.machine.ports(Port::Display).first().copied();
-        let display = device.and_then(|device| runner.machine.bus.slots[device].device.display());
-        let display = display.ok_or_else(|| UsageError::new("--screenshot: this board has no screen"))?;
-        let mut frame = Frame::default();
-        display.copy(&mut frame);
-        screenshot::write_png(path, &frame)?;
+        failed.extend(take_screenshot(&runner.machine, path).err());
     }
     if let Some(path) = &args.record
         && let Some(record) = runner.take_record()
     {
-        record.save(path)?;
+        failed.extend(record.save(path).err());
     }
     if let Some(path) = &args.stats {
         let text = format!("{:#}\n", stats::stats(&runner.machine, cpu_ns, status.into()));
-        std::fs::write(path, text).map_err(|error| format!("can not write {}: {error}", path.display()))?;
+        let written = std::fs::write(path, text);
+        failed.extend(written.err().map(|error| format!("can not write {}: {error}", path.display())));
+    }
+    for error in &failed {
+        eprintln!("hyperemu: error: {error}");
     }
     if let Some(message) = message {
         eprintln!("hyperemu: {message}");
-        let command: Vec<String> = std::env::args().collect();
+        let command: Vec<String> = std::env::args_os().map(|arg| quoted(&arg.to_string_lossy())).collect();
         eprintln!("hyperemu: at virtual time {:.6} s, seed {}", now.as_secs_f64(), runner.machine.seed);
         eprintln!("hyperemu: to repeat: {}", command.join(" "));
         if std::env::var_os("GITHUB_ACTIONS").is_some() {
             eprintln!("::error::hyperemu: {message}");
         }
     }
-    Ok(status)
+    Ok(if status == 0 && !failed.is_empty() { 2 } else { status })
+}
+
+fn take_screenshot(machine: &Machine, path: &Path) -> Result<(), String> {
+    let device = machine.ports(Port::Display).first().copied();
+    let display = device.and_then(|device| machine.bus.slots[device].device.display());
+    let mut frame = Frame::default();
+    display.ok_or("--screenshot: this board has no screen")?.copy(&mut frame);
+    screenshot::write_png(path, &frame)
+}
+
+/// An argument as a shell wants it.
+fn quoted(arg: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_=+.,:/@%".contains(c);
+    if !arg.is_empty() && arg.chars().all(plain) {
+        return arg.to_string();
+    }
+    format!("'{}'", arg.replace('\'', "'\\''"))
 }
 
 /// The exit status, and what to say if it is a failure.
@@ -273,5 +291,19 @@ pub(crate) fn status(ending: &Ending, runner: &Runner) -> (u8, Option<String>) {
         Ending::HostTimeout => (124, Some(format!("timeout of the host; {}", timeout(runner.machine.now())))),
         Ending::Lockup(core) => (4, Some(format!("core {core} locked up"))),
         Ending::Unimplemented(what) => (4, Some(what.clone())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::quoted;
+
+    #[test]
+    fn a_shell_gives_back_what_was_quoted() {
+        for arg in ["plain", "", "a b", "it's", "$HOME `x` \"y\"", "a\\b"] {
+            let script = format!("printf %s {}", quoted(arg));
+            let output = std::process::Command::new("sh").args(["-c", &script]).output().unwrap();
+            assert_eq!(String::from_utf8_lossy(&output.stdout), arg);
+        }
     }
 }

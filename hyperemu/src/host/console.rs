@@ -31,7 +31,9 @@ impl Console {
         let devices = machine.ports(Port::Serial);
         let name = |device: DeviceId| machine.bus.slots[device].name.as_str();
         let mut endpoints: Vec<Option<Endpoint>> = vec![None; devices.len()];
-        for spec in specs {
+        // Those with a name first: the others take what is left.
+        let (named, unnamed): (Vec<_>, Vec<_>) = specs.iter().partition(|spec| spec.name.is_some());
+        for spec in named.into_iter().chain(unnamed) {
             let slot = match &spec.name {
                 Some(wanted) => devices.iter().position(|device| name(*device) == wanted),
                 None => endpoints.iter().position(Option::is_none),
@@ -40,7 +42,9 @@ impl Console {
                 let names: Vec<&str> = devices.iter().map(|device| name(*device)).collect();
                 return Err(format!("--serial: no such port; this board has {}", names.join(", ")));
             };
-            endpoints[slot] = Some(spec.endpoint.clone());
+            if endpoints[slot].replace(spec.endpoint.clone()).is_some() {
+                return Err(format!("--serial: {} is given twice", name(devices[slot])));
+            }
         }
         if specs.iter().filter(|spec| spec.endpoint == Endpoint::Stdio).count() > 1 {
             return Err("--serial: only one port can have stdio".into());

@@ -9,6 +9,7 @@ use std::str::FromStr;
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::Duration;
 
 /// What a serial port is connected to.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -76,6 +77,9 @@ impl FromStr for SerialSpec {
     }
 }
 
+/// How long a client may not read before its connection is closed: until then the machine waits, as with flow control.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// Something arrived from outside; the number is the caller's for the port.
 pub type Arrival = (usize, Vec<u8>);
 
@@ -112,6 +116,7 @@ impl SerialPort {
             Endpoint::Tcp { address, server: false } => {
                 let stream = TcpStream::connect(address).and_then(|stream| {
                     stream.set_nodelay(true)?;
+                    stream.set_write_timeout(Some(PATIENCE))?;
                     Ok((stream.try_clone()?, stream))
                 });
                 let (reader, writer) =
@@ -130,6 +135,7 @@ impl SerialPort {
                 thread::spawn(move || {
                     for stream in listener.incoming().flatten() {
                         let _ = stream.set_nodelay(true);
+                        let _ = stream.set_write_timeout(Some(PATIENCE));
                         serve(stream.try_clone(), stream, &sink, number, &arrivals);
                     }
                 });
@@ -227,7 +233,6 @@ fn open_pty() -> io::Result<(File, String)> {
 mod tests {
     use super::*;
     use std::sync::mpsc;
-    use std::time::Duration;
 
     #[test]
     fn specs() {

@@ -29,6 +29,8 @@ fn read<H: FileHeader<Endian = Endianness>>(bytes: &[u8], arch: Arch) -> Result<
         return Err("an ELF file that is not linked; link it to an executable first".into());
     }
     let mut segments = Vec::new();
+    // Headers that all name the same bytes would multiply a small file without bound.
+    let mut room = 2 * bytes.len();
     let headers = header.program_headers(endian, bytes).map_err(broken)?;
     for segment in headers.iter().filter(|segment| segment.p_type(endian) == elf::PT_LOAD) {
         let content = segment
@@ -39,6 +41,9 @@ fn read<H: FileHeader<Endian = Endianness>>(bytes: &[u8], arch: Arch) -> Result<
             continue;
         }
         let content = &content[..content.len().min(usize::try_from(size).unwrap_or(usize::MAX))];
+        room = room
+            .checked_sub(content.len())
+            .ok_or_else(|| "a damaged ELF file: its segments hold more than the file does".to_string())?;
         let zeroes = size - content.len() as u64;
         segments.push(Segment { addr: segment.p_paddr(endian).into(), bytes: content.to_vec(), zeroes });
     }
