@@ -87,7 +87,8 @@ fn print_controls(machine: &Machine) {
     for (_, spec) in &controls {
         let access = if spec.settable { "" } else { " (read only)" };
         let value = value_of(machine, spec);
-        println!("{:28} {value} {}{access}\n{:28} {}; {}", spec.name, spec.unit, "", spec.help, spec.kind);
+        let unit = if spec.unit.is_empty() { String::new() } else { format!(" {}", spec.unit) };
+        println!("{:28} {value}{unit}{access}\n{:28} {}; {}", spec.name, "", spec.help, spec.kind);
     }
 }
 
@@ -120,6 +121,20 @@ fn print_tree(board: &Description, machine: &Machine) {
     }
 }
 
+/// Interrupts in words, with runs of three and more shortened: `plic 8-39`.
+fn ranges(lines: &[(String, String)]) -> Vec<String> {
+    let number = |line: &(String, String)| line.1.parse::<u64>().ok();
+    let follows = |a: &(String, String), b: &(String, String)| {
+        a.0 == b.0 && number(a).is_some_and(|n| number(b) == n.checked_add(1))
+    };
+    let runs = lines.chunk_by(follows);
+    let in_words = |run: &[(String, String)]| match run {
+        [first, _, .., last] => vec![format!("{} {}-{}", first.0, first.1, last.1)],
+        _ => run.iter().map(|line| format!("{} {}", line.0, line.1).trim_end().to_string()).collect(),
+    };
+    runs.flat_map(in_words).collect()
+}
+
 fn print_device(board: &Description, machine: &Machine, node: &DeviceNode, depth: usize) {
     let indent = "  ".repeat(depth);
     let slot = machine.bus.slots.iter().find(|slot| slot.path == node.path);
@@ -142,9 +157,10 @@ fn print_device(board: &Description, machine: &Machine, node: &DeviceNode, depth
         .collect();
     let name = slot.map_or(node.display_name(), |slot| slot.name.as_str());
     let compatible = compatible.first().copied().unwrap_or("");
-    println!("{indent}{name:16} {:24} {compatible:22} {model}", place.join(" "));
+    let line = format!("{indent}{name:16} {:24} {compatible:22} {model}", place.join(" "));
+    println!("{}", line.trim_end());
     if !node.interrupts.is_empty() {
-        let lines: Vec<String> = node
+        let lines: Vec<(String, String)> = node
             .interrupts
             .iter()
             .map(|interrupt| {
@@ -154,12 +170,31 @@ fn print_device(board: &Description, machine: &Machine, node: &DeviceNode, depth
                     Controller::Device(device) => board.devices[device].display_name().to_string(),
                     Controller::None => "nothing".to_string(),
                 };
-                format!("{to} {}", cells.join(" "))
+                (to, cells.join(" "))
             })
             .collect();
-        println!("{indent}{:16} interrupts: {}", "", lines.join(", "));
+        println!("{indent}{:16} interrupts: {}", "", ranges(&lines).join(", "));
     }
     for (_, child) in node.children.iter().filter_map(|&child| Some((child, board.devices.get(child)?))) {
         print_device(board, machine, child, depth + 1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn runs_of_interrupts_are_shortened() {
+        let lines: Vec<(String, String)> = [
+            ("plic", "8"),
+            ("plic", "9"),
+            ("plic", "10"),
+            ("plic", "12"),
+            ("plic", "13"),
+            ("cpu0", "14"),
+            ("gpio0", "9 4"),
+        ]
+        .map(|(to, cells)| (to.to_string(), cells.to_string()))
+        .to_vec();
+        assert_eq!(super::ranges(&lines), ["plic 8-10", "plic 12", "plic 13", "cpu0 14", "gpio0 9 4"]);
     }
 }

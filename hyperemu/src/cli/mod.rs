@@ -227,3 +227,14 @@ pub struct RunArgs {
     #[arg(long, requires = "gdb", help_heading = "Debugging")]
     pub wait_gdb: bool,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -496,3 +496,103 @@ impl Call<'_> {
         answer.err().unwrap_or(0)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::machine::testing::{DATA, Program, machine};
+
+    /// Error and value of a call by core `index`.
+    fn ask(machine: &mut Machine, index: usize, id: u64, function: u64, args: &[u64]) -> (i64, u64) {
+        for (i, arg) in args.iter().chain([0; 6].iter()).take(6).enumerate() {
+            hart(machine, index).set_x(10 + i as u8, *arg);
+        }
+        hart(machine, index).set_x(16, function);
+        hart(machine, index).set_x(17, id);
+        call(machine, index);
+        let hart = hart(machine, index);
+        (hart.x(10) as i64, hart.x(11))
+    }
+
+    #[test]
+    fn base_tells_what_is_there() {
+        let mut m = machine("tv", 2, &Program::default());
+        assert_eq!(ask(&mut m, 0, extension::BASE, 0, &[]), (0, 2 << 24));
+        for id in extension::ALL.into_iter().chain(0..=8) {
+            assert_eq!(ask(&mut m, 0, extension::BASE, 3, &[id]), (0, 1), "{id:#x}");
+        }
+        for id in [9, 0xf, 0x5355_5350, 0x4341_5054] {
+            assert_eq!(ask(&mut m, 0, extension::BASE, 3, &[id]), (0, 0), "{id:#x}");
+        }
+        assert_eq!(ask(&mut m, 0, extension::BASE, 7, &[]).0, error::NOT_SUPPORTED);
+        assert_eq!(ask(&mut m, 0, 0x1234_5678, 0, &[]).0, error::NOT_SUPPORTED);
+    }
+
+    #[test]
+    fn harts_start_stop_and_suspend() {
+        let mut m = machine("tv", 2, &Program::default());
+        let status = |m: &mut Machine, id| ask(m, 0, extension::HSM, 2, &[id]);
+        assert_eq!((status(&mut m, 0), status(&mut m, 1)), ((0, 0), (0, 1)));
+        assert_eq!(status(&mut m, 2).0, error::INVALID_PARAM);
+        let start = |m: &mut Machine, id, at| ask(m, 0, extension::HSM, 0, &[id, at, 77]).0;
+        assert_eq!(start(&mut m, 2, DATA), error::INVALID_PARAM);
+        assert_eq!(start(&mut m, 0, DATA), error::ALREADY_AVAILABLE);
+        assert_eq!(start(&mut m, 1, 0x4000_0000), error::INVALID_ADDRESS);
+        assert_eq!(start(&mut m, 1, DATA), 0);
+        assert_eq!((hart(&mut m, 1).x(10), hart(&mut m, 1).x(11)), (1, 77));
+        assert_eq!(status(&mut m, 1), (0, 0));
+        let suspend = |m: &mut Machine, kind| ask(m, 1, extension::HSM, 3, &[kind, 0, 0]).0;
+        assert_eq!(suspend(&mut m, 0xffff_ffff_8000_0000), error::NOT_SUPPORTED);
+        assert_eq!(suspend(&mut m, 0x1000_0000), error::INVALID_PARAM);
+        assert_eq!(suspend(&mut m, 0), 0);
+        assert_eq!(status(&mut m, 1), (0, 4));
+    }
+
+    #[test]
+    fn masks_name_harts() {
+        let mut m = machine("tv", 2, &Program::default());
+        let ssip = |m: &mut Machine, index| hart(m, index).csr(csr::SIP).unwrap() & 2 != 0;
+        assert_eq!(ask(&mut m, 0, extension::IPI, 0, &[0b100, 0]).0, error::INVALID_PARAM);
+        assert_eq!(ask(&mut m, 0, extension::IPI, 0, &[1, 2]).0, error::INVALID_PARAM);
+        assert_eq!(ask(&mut m, 0, extension::IPI, 0, &[1, 0]).0, 0);
+        assert!(ssip(&mut m, 0));
+        assert_eq!(ask(&mut m, 0, 3, 0, &[5, 6]), (1, 6), "legacy: it was pending, and a1 stays");
+        assert_eq!(ask(&mut m, 0, 3, 0, &[]).0, 0);
+        assert_eq!(ask(&mut m, 0, extension::IPI, 0, &[0, u64::MAX]).0, 0);
+        assert!(ssip(&mut m, 0));
+        for (function, expected) in [(0, 0), (1, 0), (2, 0), (3, error::NOT_SUPPORTED)] {
+            let args = [3, 0, 0xffff_ffff_ffff_f000, 64 * 4096, 1];
+            assert_eq!(ask(&mut m, 0, extension::RFENCE, function, &args).0, expected, "{function}");
+        }
+    }
+
+    #[test]
+    fn the_console_takes_what_is_memory() {
+        let mut m = machine("tv", 1, &Program::default());
+        m.bus.services.memory.write(DATA, b"hello").unwrap();
+        assert_eq!(ask(&mut m, 0, extension::DBCN, 0, &[5, DATA, 0]), (0, 5));
+        let (_, output) = m.bus.services.output.pop().unwrap();
+        assert_eq!(output, HostOutput::Serial(b"hello".to_vec()));
+        for [count, low, high] in [[1, 0x4000_0000, 0], [5, DATA, 1], [2, u64::MAX, 0]] {
+            assert_eq!(ask(&mut m, 0, extension::DBCN, 0, &[count, low, high]).0, error::INVALID_PARAM);
+        }
+        assert_eq!(ask(&mut m, 0, extension::DBCN, 1, &[5, DATA, 0]), (0, 0), "nothing was typed");
+        assert_eq!(ask(&mut m, 0, extension::DBCN, 1, &[1, 0x2000_0000, 0]).0, error::INVALID_PARAM);
+    }
+
+    #[test]
+    fn counters_are_handed_out() {
+        let mut m = machine("tv", 1, &Program::default());
+        let mut pmu = |function, args: &[u64]| ask(&mut m, 0, extension::PMU, function, args);
+        assert_eq!(pmu(0, &[]), (0, 3));
+        assert_eq!(pmu(1, &[0]), (0, 0xc00 | 63 << 12));
+        assert_eq!((pmu(1, &[1]).0, pmu(1, &[u64::MAX]).0), (error::INVALID_PARAM, error::INVALID_PARAM));
+        assert_eq!(pmu(2, &[0, 0b101, 0, 9]).0, error::NOT_SUPPORTED);
+        assert_eq!(pmu(3, &[2, 1]).0, error::INVALID_PARAM, "not configured");
+        assert_eq!(pmu(2, &[0, 0b101, 2, 2]), (0, 2));
+        assert_eq!(pmu(4, &[2, 1]).0, error::ALREADY_STOPPED);
+        assert_eq!(pmu(2, &[2, 1, 1 | 4]), (0, 2), "SKIP_MATCH with AUTO_START");
+        assert_eq!(pmu(3, &[2, 1]).0, error::ALREADY_STARTED);
+        assert_eq!((pmu(4, &[2, 1, 1]).0, pmu(3, &[2, 1]).0), (0, error::INVALID_PARAM));
+    }
+}
