@@ -118,8 +118,9 @@ impl Timer {
         }
         let first_matches = self.elapsed(shape) & 1 != 0;
         if self.zero_on_match && first_matches {
-            // Matching all the time keeps it at zero.
-            return (self.count != 0 || self.compare[0] != 0).then(|| (self.count + 1, true));
+            // Matching all the time keeps it at zero; only the first time ends a single run.
+            let changes = self.count != 0 || self.compare[0] != 0 || self.one_shot;
+            return changes.then(|| (self.count + 1, true));
         }
         // Where the scaled part overflows, or the counter.
         let bits = shape.count_bits.min(self.scale + shape.compare_bits);
