@@ -69,10 +69,11 @@ impl State {
         }
     }
 
-    /// How long a measurement takes.
+    /// How long a measurement takes. The data sheet allows 31 to 254 for the measurement time; a measurement without
+    /// any would never let virtual time pass.
     fn duration(&self, resolution: Resolution) -> Time {
         let ms: u64 = if resolution == Resolution::Low { 16 } else { 120 };
-        Time::from_us(ms * 1000 * u64::from(self.time) / 69)
+        Time::from_us(ms * 1000 * u64::from(self.time.max(31)) / 69)
     }
 
     /// Executes an opcode; whether a measurement begins.
