@@ -31,7 +31,7 @@ pub fn doctor() -> Result<u8, UsageError> {
                 ("FAIL", text)
             }
         };
-        println!("{mark:4} {name}: {text}");
+        say!("{mark:4} {name}: {text}");
     }
     Ok(status)
 }

@@ -14,11 +14,11 @@ use serde_json::{Value, json};
 pub fn list(as_json: bool) -> Result<u8, UsageError> {
     let boards = machine_configs::builtin_boards();
     if as_json {
-        println!("{}", serde_json::to_string_pretty(&boards).unwrap_or_default());
+        say!("{}", serde_json::to_string_pretty(&boards).unwrap_or_default());
     } else {
         let width = boards.iter().map(|board| board.name.len()).max().unwrap_or(0);
         for board in boards {
-            println!("{:width$}  {}", board.name, board.summary);
+            say!("{:width$}  {}", board.name, board.summary);
         }
     }
     Ok(0)
@@ -28,7 +28,7 @@ pub fn list(as_json: bool) -> Result<u8, UsageError> {
 pub fn show(args: &ShowArgs) -> Result<u8, UsageError> {
     let board = args.board.compile(&args.machine)?;
     if args.dts {
-        print!("{}", board.dts());
+        say!("{}", board.dts().trim_end());
         return Ok(0);
     }
     if let Some(path) = &args.dtb {
@@ -45,7 +45,7 @@ pub fn show(args: &ShowArgs) -> Result<u8, UsageError> {
     };
     let machine = build::build(&board, options)?;
     if args.json {
-        println!("{:#}", as_json(&board, &machine));
+        say!("{:#}", as_json(&board, &machine));
     } else if args.controls {
         print_controls(&machine);
     } else {
@@ -82,41 +82,36 @@ fn as_json(board: &Board, machine: &Machine) -> Value {
 fn print_controls(machine: &Machine) {
     let controls = machine.controls();
     if controls.is_empty() {
-        println!("this board has no controls");
+        say!("this board has no controls");
     }
     for (_, spec) in &controls {
         let access = if spec.settable { "" } else { " (read only)" };
         let value = value_of(machine, spec);
         let unit = if spec.unit.is_empty() { String::new() } else { format!(" {}", spec.unit) };
-        println!("{:28} {value}{unit}{access}\n{:28} {}; {}", spec.name, "", spec.help, spec.kind);
+        say!("{:28} {value}{unit}{access}\n{:28} {}; {}", spec.name, "", spec.help, spec.kind);
     }
 }
 
 fn print_tree(board: &Description, machine: &Machine) {
-    println!("{}: {}", board.name, board.summary);
-    println!("{}", board.compatible.join(", "));
-    println!("\ncores");
+    say!("{}: {}", board.name, board.summary);
+    say!("{}", board.compatible.join(", "));
+    say!("\ncores");
     for cpu in &board.cpus {
         let mmu = cpu.mmu.as_deref().map_or(String::new(), |mmu| format!(", {mmu}"));
         let base = cpu.isa_base.as_deref().unwrap_or("?");
-        println!("  {} {} MHz, {base}{mmu}", cpu.path, cpu.clock_hz / 1_000_000);
-        println!("    {}", cpu.isa_extensions.join(" "));
+        say!("  {} {} MHz, {base}{mmu}", cpu.path, cpu.clock_hz / 1_000_000);
+        say!("    {}", cpu.isa_extensions.join(" "));
     }
-    println!("\nmemory");
+    say!("\nmemory");
     for region in &board.memory {
-        println!(
-            "  {:#010x}-{:#010x} {} KiB",
-            region.base,
-            region.base + region.size - 1,
-            region.size / 1024
-        );
+        say!("  {:#010x}-{:#010x} {} KiB", region.base, region.base + region.size - 1, region.size / 1024);
     }
-    println!("\ndevices");
+    say!("\ndevices");
     for node in board.devices.iter().filter(|node| node.parent.is_none()) {
         print_device(board, machine, node, 1);
     }
     if !machine.controls().is_empty() {
-        println!("\ncontrols (--set NAME=VALUE)");
+        say!("\ncontrols (--set NAME=VALUE)");
         print_controls(machine);
     }
 }
@@ -158,7 +153,7 @@ fn print_device(board: &Description, machine: &Machine, node: &DeviceNode, depth
     let name = slot.map_or(node.display_name(), |slot| slot.name.as_str());
     let compatible = compatible.first().copied().unwrap_or("");
     let line = format!("{indent}{name:16} {:24} {compatible:22} {model}", place.join(" "));
-    println!("{}", line.trim_end());
+    say!("{}", line.trim_end());
     if !node.interrupts.is_empty() {
         let lines: Vec<(String, String)> = node
             .interrupts
@@ -173,7 +168,7 @@ fn print_device(board: &Description, machine: &Machine, node: &DeviceNode, depth
                 (to, cells.join(" "))
             })
             .collect();
-        println!("{indent}{:16} interrupts: {}", "", ranges(&lines).join(", "));
+        say!("{indent}{:16} interrupts: {}", "", ranges(&lines).join(", "));
     }
     for (_, child) in node.children.iter().filter_map(|&child| Some((child, board.devices.get(child)?))) {
         print_device(board, machine, child, depth + 1);

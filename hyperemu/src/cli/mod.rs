@@ -3,6 +3,14 @@
 // The brackets of the help texts are not links.
 #![allow(rustdoc::broken_intra_doc_links)]
 
+/// `println!` for what a reader may cut short: `hyperemu machines | head -1` is no failure.
+macro_rules! say {
+    ($($text:tt)*) => {{
+        use std::io::Write;
+        let _ = writeln!(std::io::stdout(), $($text)*);
+    }};
+}
+
 pub mod doctor;
 pub mod machines;
 pub mod run;
