@@ -111,7 +111,7 @@ impl SystemBus {
         self.services.complaints.push((0, "a loop of signals between devices does not settle".into()));
     }
 
-    /// Runs the events that are due at `now`; those beyond [`EVENT_LIMIT`] wait for the next round.
+    /// Runs the events that are due at `now`; those beyond `EVENT_LIMIT` wait for the next round.
     pub fn run_events(&mut self, now: Time) {
         for _ in 0..EVENT_LIMIT {
             let Some((_, id, token)) = self.services.events.pop(now) else { return };
