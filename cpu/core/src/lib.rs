@@ -2,11 +2,12 @@
 //!
 //! * [`time`]: virtual time, in picoseconds since reset.
 //! * [`memory`]: guest RAM and ROM as host mappings, with code-page tracking. The only `unsafe` of the
-//!   interpreter's path lives there, in [`tlb`] and in [`scope`].
+//!   interpreter's path lives there, in [`tlb`], [`frame`] and [`scope`].
 //! * [`bus`]: how a core reaches devices.
 //! * [`semantics`]: how instruction meanings are written, once, for interpreter and compiler.
 //! * [`float`]: floating-point operations as data.
 //! * [`tlb`]: from virtual pages straight to host memory.
+//! * [`frame`]: what compiled code reaches by one pointer, registers and TLB among it.
 //! * [`blocks`]: predecoded code, found by physical and by virtual address.
 //! * [`scope`]: the bus, lent to a core for one run.
 //! * [`cpu`]: how a machine drives a core: run exactly N instructions, save, restore, registers.
@@ -17,6 +18,7 @@ pub mod blocks;
 pub mod bus;
 pub mod cpu;
 pub mod float;
+pub mod frame;
 pub mod memory;
 pub mod scope;
 pub mod semantics;
@@ -27,6 +29,7 @@ pub use blocks::{Block, BlockCache};
 pub use bus::{Access, Bus, BusFault, Counter, Width};
 pub use cpu::{Core, Exit, Ran, RegisterGroup, RegisterInfo, RestoreError};
 pub use float::{FloatFormat, FloatOp, Rounding};
+pub use frame::{Frame, Jump};
 pub use memory::{GuestMemory, MemoryError, MemoryKind, RegionSpec};
 pub use scope::BusScope;
 pub use semantics::{Binary, Flow, Next, Rmw, Semantics, SemanticsExt, Unary};

@@ -5,13 +5,14 @@
 //!
 //! Where decoded or compiled code came from is marked, by granules of 64 bytes, so that data beside code costs little. A
 //! write to a marked granule, by whomever, raises the generation of its page and clears the page's marks; whoever cached something from the page compares generations. Marking a page
-//! raises [`GuestMemory::code_epoch`], so that cores drop write entries of their TLBs that would bypass the check.
+//! raises [`GuestMemory::code_epoch`] and enters it in a log, so that cores drop the write entries of their TLBs that would
+//! bypass the check.
 #![allow(unsafe_code)]
 
 use std::ffi::CString;
 use std::ptr::NonNull;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 use rustix::fs::{MemfdFlags, SeekFrom};
 use rustix::mm::{MapFlags, ProtFlags};
@@ -19,6 +20,9 @@ use thiserror::Error;
 
 /// Granule of protection, of code tracking and of the soft TLB.
 pub const PAGE_SIZE: u64 = 4096;
+
+/// How many of the pages that became code last are remembered.
+const CODE_LOG: usize = 64;
 
 /// What a region is.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
@@ -181,6 +185,8 @@ struct Inner {
     /// By base address.
     regions: Box<[Region]>,
     code_epoch: AtomicU64,
+    /// Host addresses of the pages that became code, by the epoch that each ended.
+    code_log: [AtomicUsize; CODE_LOG],
     changed_epoch: AtomicU64,
     map_epoch: AtomicU64,
 }
@@ -214,6 +220,7 @@ impl GuestMemory {
         Ok(GuestMemory(Arc::new(Inner {
             regions,
             code_epoch: AtomicU64::new(0),
+            code_log: [const { AtomicUsize::new(0) }; CODE_LOG],
             changed_epoch: AtomicU64::new(0),
             map_epoch: AtomicU64::new(0),
         })))
@@ -311,6 +318,9 @@ impl GuestMemory {
         let page = (offset / PAGE_SIZE) as usize;
         let last = (offset + len.clamp(1, PAGE_SIZE) - 1).min(offset | (PAGE_SIZE - 1));
         if region.code[page].fetch_or(granules(offset, last), Relaxed) == 0 {
+            let place = self.0.code_epoch.load(Relaxed) as usize % CODE_LOG;
+            let host = region.host.as_ptr().wrapping_add(page * PAGE_SIZE as usize);
+            self.0.code_log[place].store(host.addr(), Relaxed);
             self.0.code_epoch.fetch_add(1, Relaxed);
         }
         Some(region.generations[page].load(Relaxed))
@@ -325,6 +335,14 @@ impl GuestMemory {
     /// Changes whenever a page becomes code: write entries of TLBs older than that may bypass the check.
     pub fn code_epoch(&self) -> u64 {
         self.0.code_epoch.load(Relaxed)
+    }
+
+    /// Host addresses of the pages that became code since [`GuestMemory::code_epoch`] was `epoch`; `None` if they are too
+    /// many to be remembered.
+    pub fn code_since(&self, epoch: u64) -> Option<impl Iterator<Item = usize>> {
+        let now = self.code_epoch();
+        (now.wrapping_sub(epoch) <= CODE_LOG as u64)
+            .then(|| (epoch..now).map(|epoch| self.0.code_log[epoch as usize % CODE_LOG].load(Relaxed)))
     }
 
     /// Changes whenever the generation of any page does: whoever skips comparing generations compares this.
@@ -434,6 +452,24 @@ mod tests {
         memory.write(0x0ffc, &[0; 5]).unwrap();
         memory.write(0x1000, &[0; 5]).unwrap();
         assert_eq!(memory.generation(0x1000), Some(generation + 1));
+    }
+
+    #[test]
+    fn pages_that_became_code_are_remembered_for_a_while() {
+        let memory = GuestMemory::new(vec![ram(0, 0x10_0000)]).unwrap();
+        let host = |paddr| memory.page(paddr).unwrap().host.as_ptr().addr();
+        let since = |epoch| memory.code_since(epoch).map(|pages| pages.collect::<Vec<_>>());
+        assert_eq!(since(0), Some(vec![]));
+        memory.mark_code(0x3004, 4).unwrap();
+        memory.mark_code(0x3ff0, 4).unwrap();
+        memory.mark_code(0x1000, 4).unwrap();
+        assert_eq!(since(0), Some(vec![host(0x3000), host(0x1000)]));
+        assert_eq!(since(1), Some(vec![host(0x1000)]));
+        for page in 0x10..0x10 + CODE_LOG as u64 {
+            memory.mark_code(page << 12, 4).unwrap();
+        }
+        assert_eq!(since(1), None);
+        assert_eq!(since(2).unwrap().len(), CODE_LOG);
     }
 
     #[test]

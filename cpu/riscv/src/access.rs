@@ -8,13 +8,13 @@ use crate::sys::access_fault;
 
 impl<const XLEN: u32> State<XLEN> {
     fn who(&self) -> Access {
-        Access { core: self.config.hartid as usize, now: self.now(), pc: self.pc.get() }
+        Access { core: self.config.hartid as usize, now: self.now(), pc: self.frame.pc.get() }
     }
 
     /// After an access to the bus: other lines, other memory.
     fn after_bus(&self, attention: bool) {
-        self.tlb.sync();
-        if self.contexts_at.get() != self.tlb.flushes() {
+        self.frame.tlb.sync();
+        if self.contexts_at.get() != self.frame.tlb.flushes() {
             self.update_contexts();
         }
         if attention {
@@ -33,7 +33,7 @@ impl<const XLEN: u32> State<XLEN> {
         let found =
             self.translate(addr, kind, width.bytes(), true).map_err(|cause| self.raise(cause, addr))?;
         if found.whole_page {
-            self.tlb.insert(self.data_context.get(), kind, addr, found.paddr, found.size);
+            self.frame.tlb.insert(self.frame.data_context.get(), kind, addr, found.paddr, found.size);
         }
         Ok(found.paddr)
     }
@@ -142,7 +142,7 @@ impl<const XLEN: u32> State<XLEN> {
 
     /// Loads what a read-modify-write is about to replace: faults are those of a store.
     pub(crate) fn load_for_store(&self, addr: u64, width: Width) -> Result<u64, Trapped> {
-        if let Some(value) = self.tlb.load_for_store(self.data_context.get(), addr, width) {
+        if let Some(value) = self.frame.tlb.load_for_store(self.frame.data_context.get(), addr, width) {
             return Ok(value);
         }
         let paddr = self.store_target(addr, width)?;
@@ -175,7 +175,7 @@ impl<const XLEN: u32> State<XLEN> {
 
     /// Loads for a reservation, which only memory supports.
     pub(crate) fn load_reservable(&self, addr: u64, width: Width) -> Result<u64, Trapped> {
-        if let Some(value) = self.tlb.load(self.data_context.get(), addr, width) {
+        if let Some(value) = self.frame.tlb.load(self.frame.data_context.get(), addr, width) {
             return Ok(value);
         }
         let paddr = self.locate(addr, width, AccessKind::Read)?;
@@ -206,6 +206,6 @@ impl<const XLEN: u32> State<XLEN> {
 
     /// The bits of the instruction that runs, for the trap value of an illegal one.
     pub(crate) fn instruction_bits(&self) -> u64 {
-        self.peek_instruction(self.pc.get()).unwrap_or(0)
+        self.peek_instruction(self.frame.pc.get()).unwrap_or(0)
     }
 }

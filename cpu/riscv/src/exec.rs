@@ -11,7 +11,7 @@ use crate::isa::dispatch::{Handler, handler};
 use crate::isa::{self, Decoded, Features, Id, Operands, flags};
 use crate::lift::Call;
 use crate::semantics::Riscv;
-use crate::state::State;
+use crate::state::{State, mode};
 use crate::sys::{Sys, access_fault, cause};
 
 /// The longest block. Short, so that a budget rarely cuts one.
@@ -69,12 +69,12 @@ impl<const XLEN: u32> Cpu<XLEN> {
         let state = self.replace_sys(sys);
         for r in 0..32 {
             state.set_x(r, 0);
-            state.set_f_raw(r as usize, 0);
+            state.set_f_raw(r, 0);
         }
         state.fflags.set(0);
         state.frm.set(0);
         state.set_fs(0);
-        state.pc.set(State::<XLEN>::mask_address(state.config.reset_pc));
+        state.frame.pc.set(State::<XLEN>::mask_address(state.config.reset_pc));
         state.flush_all();
     }
 
@@ -137,7 +137,7 @@ impl<const XLEN: u32> State<XLEN> {
         self.exit.set(None);
         self.recheck.set(true);
         self.timer_dirty.set(true);
-        self.tlb.sync();
+        self.frame.tlb.sync();
         self.update_contexts();
     }
 
@@ -148,7 +148,7 @@ impl<const XLEN: u32> State<XLEN> {
         if self.sys.mcountinhibit.get() & 4 == 0 {
             self.sys.instret.set(self.sys.instret.get().wrapping_sub(1));
         }
-        self.enter_trap(cause, false, self.pc.get(), tval);
+        self.enter_trap(cause, false, self.frame.pc.get(), tval);
         self.recheck.set(true);
     }
 }
@@ -173,11 +173,11 @@ fn run<const XLEN: u32>(
         }
         state.recheck.set(false);
         if let Some(number) = state.interrupt() {
-            state.enter_trap(number, true, state.pc.get(), 0);
+            state.enter_trap(number, true, state.frame.pc.get(), 0);
         }
         let limit = budget.min(state.timer_at.get());
         while state.executed.get() < limit {
-            let pc = state.pc.get();
+            let pc = state.frame.pc.get();
             let Some(index) = find(state, blocks, pc) else {
                 // The fetch failed, and its trap was taken.
                 if state.exit.get().is_some() || state.recheck.get() {
@@ -213,13 +213,13 @@ fn run<const XLEN: u32>(
 /// Runs the first `n` instructions of a block, or as many as control lets it.
 #[inline(always)]
 fn run_block<const XLEN: u32>(state: &State<XLEN>, block: &Block<Op<XLEN>>, n: usize) {
-    let mut pc = state.pc.get();
+    let mut pc = state.frame.pc.get();
     state.block_end.set(State::<XLEN>::mask_address(pc.wrapping_add(block.bytes as u64)));
     state.leave.set(false);
     let ops = block.ops.get(..n).unwrap_or(&block.ops);
     let mut done = 0;
     for op in ops {
-        state.pc.set(pc);
+        state.frame.pc.set(pc);
         state.index.set(done);
         done += 1;
         let flow = (op.run)(state, &op.operands);
@@ -248,7 +248,7 @@ fn run_lifted<const XLEN: u32>(
     if entry.0 != block.serial {
         *entry = (block.serial, lift(state, block));
     }
-    let start = state.pc.get();
+    let start = state.frame.pc.get();
     state.block_end.set(State::<XLEN>::mask_address(start.wrapping_add(block.bytes as u64)));
     state.leave.set(false);
     let (done, flow) = cpu_jit::run(&entry.1, state, start, values);
@@ -280,7 +280,7 @@ impl<const XLEN: u32> State<XLEN> {
             }
             Err(_) => {
                 self.take_exception();
-                self.pc.get()
+                self.frame.pc.get()
             }
         }
     }
@@ -288,7 +288,7 @@ impl<const XLEN: u32> State<XLEN> {
     /// Ends a block after `done` instructions.
     #[inline(always)]
     fn finish(&self, pc: u64, done: u32) {
-        self.pc.set(Self::mask_address(pc));
+        self.frame.pc.set(Self::mask_address(pc));
         self.index.set(0);
         self.executed.set(self.executed.get() + done as u64);
     }
@@ -319,8 +319,8 @@ fn before_breakpoint<const XLEN: u32>(
 /// The block at `pc`; `None` if its fetch trapped, which counts as an instruction.
 #[inline(always)]
 fn find<const XLEN: u32>(state: &State<XLEN>, blocks: &mut BlockCache<Op<XLEN>>, pc: u64) -> Option<u32> {
-    let context = state.block_context.get();
-    match blocks.by_vaddr(pc, context, state.tlb.flushes()) {
+    let context = state.frame.fetch_context.get();
+    match blocks.by_vaddr(pc, context, state.frame.tlb.flushes()) {
         Some(index) => Some(index),
         None => find_slow(state, blocks, pc, context),
     }
@@ -357,8 +357,8 @@ impl<const XLEN: u32> State<XLEN> {
 
     /// Physical address to fetch from, and whether the whole page may be used.
     fn fetch_address(&self, pc: u64) -> Result<(u64, bool), u64> {
-        let context = self.fetch_context.get();
-        if let Some(paddr) = self.tlb.fetch(context, pc) {
+        let context = self.frame.fetch_context.get();
+        if let Some(paddr) = self.frame.tlb.fetch(context, pc) {
             return Ok((paddr, true));
         }
         let found = self.translate(pc, AccessKind::Fetch, 2, true)?;
@@ -366,7 +366,7 @@ impl<const XLEN: u32> State<XLEN> {
             return Err(access_fault(AccessKind::Fetch));
         }
         if found.whole_page {
-            self.tlb.insert(context, AccessKind::Fetch, pc, found.paddr, found.size);
+            self.frame.tlb.insert(context, AccessKind::Fetch, pc, found.paddr, found.size);
         }
         Ok((found.paddr, found.whole_page))
     }
@@ -407,7 +407,7 @@ fn fetch<const XLEN: u32>(
         None => {
             let (ops, bytes, second) = decode(state, paddr, whole_page, next_page)?;
             let index = blocks.add(paddr, mode, second, bytes, ops).ok_or((cause::INSTRUCTION_ACCESS, pc))?;
-            state.tlb.sync();
+            state.frame.tlb.sync();
             index
         }
     };
@@ -431,13 +431,13 @@ fn decode<const XLEN: u32>(
     let mut code = [0u8; 4 * MAX_OPS];
     let available = room.min(code.len());
     let slice = code.get_mut(..available).unwrap_or_default();
-    let fault = |_| (cause::INSTRUCTION_ACCESS, state.pc.get());
+    let fault = |_| (cause::INSTRUCTION_ACCESS, state.frame.pc.get());
     state.memory.read(paddr, slice).map_err(fault)?;
     let half = |at: usize| match (code.get(at), code.get(at + 1)) {
         (Some(&low), Some(&high)) => u16::from_le_bytes([low, high]) as u32,
         _ => 0,
     };
-    let features = if state.mode() & 1 != 0 {
+    let features = if state.mode() & mode::FLOAT != 0 {
         state.config.extensions
     } else {
         // With FS off, all floating-point instructions are illegal.

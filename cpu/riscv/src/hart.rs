@@ -72,7 +72,7 @@ impl Hart {
 
     /// Sets floating-point register `r`.
     pub fn set_f(&mut self, r: u8, value: u64) {
-        each!(self, cpu => cpu.state.set_f_raw(r as usize & 31, value));
+        each!(self, cpu => cpu.state.set_f_raw(r, value));
     }
 
     fn narrow(&self, value: u64) -> u64 {
@@ -82,7 +82,7 @@ impl Hart {
     /// Continues at `pc`.
     pub fn set_pc(&mut self, pc: u64) {
         let pc = self.narrow(pc) & !1;
-        each!(self, cpu => cpu.state.pc.set(pc));
+        each!(self, cpu => cpu.state.frame.pc.set(pc));
     }
 
     /// The privilege level.
@@ -219,7 +219,7 @@ impl Core for Hart {
     }
 
     fn pc(&self) -> u64 {
-        each!(self, cpu => cpu.state.pc.get())
+        each!(self, cpu => cpu.state.frame.pc.get())
     }
 
     fn reset(&mut self) {

@@ -8,12 +8,7 @@ use cpu_jit::{Block, Ended, Guest, Isa, Lifter, Ref, Slot};
 
 use crate::isa::Decoded;
 use crate::semantics::{Riscv, System};
-use crate::state::{State, Trapped};
-
-/// Slots 1 to 31 are the integer registers, these the floating-point registers and more.
-const FLOAT: u16 = 32;
-/// Whether floating-point state was changed.
-const FLOAT_DIRTY: u16 = 64;
+use crate::state::{State, Trapped, slot};
 
 /// The instruction set of a hart with XLEN-bit registers.
 #[derive(Copy, Clone, Debug)]
@@ -53,12 +48,12 @@ impl<const XLEN: u32> Riscv for Lifter<Rv<XLEN>> {
     }
 
     fn f(&self, r: u8) -> Ref {
-        self.get(Slot(FLOAT + r as u16))
+        self.get(Slot(slot::FLOAT + r as u16))
     }
 
     fn set_f(&self, r: u8, value: Ref) {
-        self.set(Slot(FLOAT + r as u16), value);
-        self.set(Slot(FLOAT_DIRTY), self.imm(1));
+        self.set(Slot(slot::FLOAT + r as u16), value);
+        self.set(Slot(slot::FLOAT_DIRTY), self.imm(1));
     }
 
     fn rounding(&self, rm: u8) -> Result<Rounding, Ended> {
@@ -91,27 +86,20 @@ impl<const XLEN: u32> Riscv for Lifter<Rv<XLEN>> {
 
 impl<const XLEN: u32> Guest<Call> for State<XLEN> {
     fn get(&self, slot: Slot) -> u64 {
-        match slot.0 {
-            r @ 0..32 => self.x(r as u8),
-            r @ FLOAT..FLOAT_DIRTY => self.f((r - FLOAT) as u8),
-            _ => 0,
-        }
+        self.slot(slot.0).get()
     }
 
     fn set(&self, slot: Slot, value: u64) {
-        match slot.0 {
-            r @ 0..32 => self.set_x(r as u8, value),
-            r @ FLOAT..FLOAT_DIRTY => self.set_f_raw((r - FLOAT) as usize, value),
-            FLOAT_DIRTY => self.dirty_fs(),
-            _ => {}
-        }
+        // Nothing that is lifted writes `x0`.
+        debug_assert_ne!(slot, Slot(0));
+        self.slot(slot.0).set(value);
     }
 
     fn begin(&self, index: u32, address: u64) -> bool {
         if self.leave.get() {
             return false;
         }
-        self.pc.set(Self::mask_address(address));
+        self.frame.pc.set(Self::mask_address(address));
         self.index.set(index);
         true
     }

@@ -27,9 +27,9 @@ pub(crate) fn save<const XLEN: u32>(state: &State<XLEN>) -> Vec<u8> {
     sys.fs.set(state.fs());
     let saved = Saved {
         xlen: XLEN,
-        pc: state.pc.get(),
+        pc: state.frame.pc.get(),
         x: std::array::from_fn(|r| state.x(r as u8)),
-        f: std::array::from_fn(|r| state.f_raw(r)),
+        f: std::array::from_fn(|r| state.f(r as u8)),
         fcsr: state.fflags.get(),
         frm: state.frm.get(),
         sys,
@@ -47,11 +47,11 @@ pub(crate) fn restore<const XLEN: u32>(cpu: &mut Cpu<XLEN>, bytes: &[u8]) -> Res
         return Err(error(format!("it is of an RV{xlen} hart, and this is an RV{XLEN} one")));
     }
     let state = cpu.replace_sys(sys);
-    state.pc.set(State::<XLEN>::mask_address(pc) & !1);
+    state.frame.pc.set(State::<XLEN>::mask_address(pc) & !1);
     for (r, value) in (0..).zip(x) {
         state.set_x(r, state.extend(value));
     }
-    for (r, value) in f.into_iter().enumerate() {
+    for (r, value) in (0..).zip(f) {
         state.set_f_raw(r, value);
     }
     state.fflags.set(fcsr & 31);

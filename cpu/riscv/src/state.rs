@@ -4,9 +4,10 @@
 
 use std::cell::Cell;
 
+use cpu_core::frame::SLOTS;
 use cpu_core::{
-    Binary, BusScope, Counter, Exit, FloatFormat, FloatOp, Flow, GuestMemory, Next, Rmw, Rounding, Semantics,
-    Time, Tlb, Unary, Width,
+    Binary, BusScope, Counter, Exit, FloatFormat, FloatOp, Flow, Frame, GuestMemory, Next, Rmw, Rounding,
+    Semantics, Time, Unary, Width,
 };
 use cpu_fp::{Env, Flags, Round};
 
@@ -14,6 +15,26 @@ use crate::config::HartConfig;
 use crate::isa::Features;
 use crate::semantics::{Riscv, System};
 use crate::sys::{Sys, cause};
+
+/// How the slots of a frame are used: `x[r]` is slot r, and slot 0 is never written.
+pub(crate) mod slot {
+    /// Those of `f[0]` to `f[31]` start here.
+    pub const FLOAT: u16 = 32;
+    /// 1 after every change of floating-point state, then it stands for `mstatus.FS` = 3; else 0.
+    pub const FLOAT_DIRTY: u16 = 64;
+    /// Takes what is written to `x0`.
+    pub const SINK: u16 = 127;
+}
+
+/// Bits of [`State::mode`].
+pub(crate) mod mode {
+    /// FS is not off.
+    pub const FLOAT: u32 = 1;
+    /// `frm` is 0, round to nearest even.
+    pub const ROUND_NEAREST: u32 = 2;
+    /// Where the low 8 bits of `vtype` start.
+    pub const VTYPE_SHIFT: u32 = 2;
+}
 
 /// An instruction stopped with the exception that the state has recorded.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
@@ -23,30 +44,21 @@ pub struct Trapped(());
 pub struct State<const XLEN: u32> {
     pub(crate) config: HartConfig,
     pub(crate) memory: GuestMemory,
-    pub(crate) tlb: Tlb,
+    /// Registers as [`slot`] numbers them, `pc`, the contexts of `update_contexts`, the TLB.
+    pub(crate) frame: Box<Frame>,
     pub(crate) bus: BusScope,
     pub(crate) sys: Sys,
 
-    /// Entry 32 takes what is written to `x0`; the rest pads to a power of two.
-    x: [Cell<u64>; 64],
-    f: [Cell<u64>; 32],
     pub(crate) fflags: Cell<u8>,
+    /// Whoever changes whether it is 0 updates the contexts.
     pub(crate) frm: Cell<u8>,
-    /// Set by every change of floating-point state; stands for `mstatus.FS` = 3.
-    fs_dirty: Cell<bool>,
 
-    /// The instruction that runs.
-    pub(crate) pc: Cell<u64>,
     /// The address behind the block that runs; jumps come last in a block.
     pub(crate) block_end: Cell<u64>,
     /// Where a jump goes.
     pub(crate) target: Cell<u64>,
     pub(crate) trap: Cell<(u64, u64)>,
-    pub(crate) data_context: Cell<u64>,
-    pub(crate) fetch_context: Cell<u64>,
     pub(crate) contexts_at: Cell<u64>,
-    /// What finds decoded code, with its virtual address: the fetch context, and the mode above its 12 bits.
-    pub(crate) block_context: Cell<u64>,
 
     /// Leave the block after this instruction.
     pub(crate) leave: Cell<bool>,
@@ -71,23 +83,16 @@ pub struct State<const XLEN: u32> {
 impl<const XLEN: u32> State<XLEN> {
     pub(crate) fn new(config: HartConfig, memory: GuestMemory) -> Self {
         let state = State {
-            tlb: Tlb::new(memory.clone()),
+            frame: Frame::new(memory.clone()),
             memory,
             bus: BusScope::default(),
             sys: Sys::default(),
-            x: [const { Cell::new(0) }; 64],
-            f: [const { Cell::new(0) }; 32],
             fflags: Cell::new(0),
             frm: Cell::new(0),
-            fs_dirty: Cell::new(false),
-            pc: Cell::new(Self::mask_address(config.reset_pc)),
             block_end: Cell::new(0),
             target: Cell::new(0),
             trap: Cell::new((0, 0)),
-            data_context: Cell::new(0),
-            fetch_context: Cell::new(0),
             contexts_at: Cell::new(0),
-            block_context: Cell::new(0),
             leave: Cell::new(false),
             recheck: Cell::new(true),
             exit: Cell::new(None),
@@ -101,6 +106,7 @@ impl<const XLEN: u32> State<XLEN> {
             total: Cell::new(0),
             config,
         };
+        state.frame.pc.set(Self::mask_address(state.config.reset_pc));
         state.update_contexts();
         state
     }
@@ -134,23 +140,24 @@ impl<const XLEN: u32> State<XLEN> {
 
     /// `mstatus.FS`.
     pub(crate) fn fs(&self) -> u8 {
-        if self.fs_dirty.get() { 3 } else { self.sys.fs.get() }
+        if self.slot(slot::FLOAT_DIRTY).get() != 0 { 3 } else { self.sys.fs.get() }
     }
 
+    /// Sets `mstatus.FS`; the caller updates the contexts.
     pub(crate) fn set_fs(&self, value: u8) {
         self.sys.fs.set(value & 3);
-        self.fs_dirty.set(false);
-        self.update_block_context();
-    }
-
-    pub(crate) fn update_block_context(&self) {
-        self.block_context.set(self.fetch_context.get() | (self.mode() as u64 & 0xfff) << 12);
+        self.slot(slot::FLOAT_DIRTY).set(0);
     }
 
     /// From instructions only, which exist where FS is not off.
     #[inline(always)]
     pub(crate) fn dirty_fs(&self) {
-        self.fs_dirty.set(true);
+        self.slot(slot::FLOAT_DIRTY).set(1);
+    }
+
+    #[inline(always)]
+    pub(crate) fn slot(&self, number: u16) -> &Cell<u64> {
+        &self.frame.slots[number as usize & (SLOTS - 1)]
     }
 
     pub(crate) fn stop_with(&self, exit: Exit) {
@@ -158,19 +165,17 @@ impl<const XLEN: u32> State<XLEN> {
         self.leave.set(true);
     }
 
-    /// What decoded code depends on, beside its address.
+    /// What decoded code depends on, beside its address: the bits of [`mode`], which are 10. The fetch context stands for it.
     pub(crate) fn mode(&self) -> u32 {
-        (self.fs() != 0) as u32 | (self.sys.vtype.get() as u32 & 0xff) << 1
+        let float = if self.fs() != 0 { mode::FLOAT } else { 0 };
+        let nearest = if self.frm.get() == 0 { mode::ROUND_NEAREST } else { 0 };
+        float | nearest | (self.sys.vtype.get() as u32 & 0xff) << mode::VTYPE_SHIFT
     }
 
-    pub(crate) fn f_raw(&self, r: usize) -> u64 {
-        self.f.get(r).map_or(0, Cell::get)
-    }
-
-    pub(crate) fn set_f_raw(&self, r: usize, value: u64) {
-        if let Some(cell) = self.f.get(r) {
-            cell.set(value);
-        }
+    /// Sets floating-point register `r` other than by an instruction: FS stays.
+    #[inline(always)]
+    pub(crate) fn set_f_raw(&self, r: u8, value: u64) {
+        self.slot(slot::FLOAT + (r as u16 & 31)).set(value);
     }
 }
 
@@ -222,7 +227,7 @@ impl<const XLEN: u32> Semantics for State<XLEN> {
 
     #[inline(always)]
     fn pc(&self) -> u64 {
-        self.pc.get()
+        self.frame.pc.get()
     }
 
     #[inline(always)]
@@ -238,7 +243,7 @@ impl<const XLEN: u32> Semantics for State<XLEN> {
 
     #[inline(always)]
     fn jump_by(&self, offset: i64) -> Flow<Self> {
-        self.jump(Self::mask_address(self.pc.get().wrapping_add(offset as u64)))
+        self.jump(Self::mask_address(self.frame.pc.get().wrapping_add(offset as u64)))
     }
 
     #[inline(always)]
@@ -259,7 +264,7 @@ impl<const XLEN: u32> Semantics for State<XLEN> {
 
     #[inline(always)]
     fn load(&self, addr: u64, width: Width, signed: bool) -> Result<u64, Trapped> {
-        let value = match self.tlb.load(self.data_context.get(), addr, width) {
+        let value = match self.frame.tlb.load(self.frame.data_context.get(), addr, width) {
             Some(value) => value,
             None => self.load_slow(addr, width)?,
         };
@@ -268,7 +273,7 @@ impl<const XLEN: u32> Semantics for State<XLEN> {
 
     #[inline(always)]
     fn store(&self, addr: u64, width: Width, value: u64) -> Result<(), Trapped> {
-        if self.tlb.store(self.data_context.get(), addr, width, value) {
+        if self.frame.tlb.store(self.frame.data_context.get(), addr, width, value) {
             return Ok(());
         }
         self.store_slow(addr, width, value)
@@ -303,23 +308,22 @@ impl<const XLEN: u32> Riscv for State<XLEN> {
 
     #[inline(always)]
     fn x(&self, r: u8) -> u64 {
-        self.x[r as usize & 31].get()
+        self.slot(r as u16 & 31).get()
     }
 
     #[inline(always)]
     fn set_x(&self, r: u8, value: u64) {
-        let place = if r == 0 { 32 } else { r as usize & 31 };
-        self.x[place].set(value);
+        self.slot(if r == 0 { slot::SINK } else { r as u16 & 31 }).set(value);
     }
 
     #[inline(always)]
     fn f(&self, r: u8) -> u64 {
-        self.f[r as usize & 31].get()
+        self.slot(slot::FLOAT + (r as u16 & 31)).get()
     }
 
     #[inline(always)]
     fn set_f(&self, r: u8, value: u64) {
-        self.f[r as usize & 31].set(value);
+        self.set_f_raw(r, value);
         self.dirty_fs();
     }
 

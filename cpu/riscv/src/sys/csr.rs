@@ -432,11 +432,13 @@ impl<const XLEN: u32> State<XLEN> {
             n::FRM if self.has(Features::F) => {
                 self.frm.set(value as u8 & 7);
                 self.fs_written();
+                self.update_contexts();
             }
             n::FCSR if self.has(Features::F) => {
                 self.fflags.set(value as u8 & 31);
                 self.frm.set((value >> 5) as u8 & 7);
                 self.fs_written();
+                self.update_contexts();
             }
 
             n::SSTATUS if s => {

@@ -39,7 +39,7 @@ impl<const XLEN: u32> State<XLEN> {
                     self.stop_with(Exit::Semihosting);
                     return Ok(Next::Leave);
                 }
-                Err(self.raise(cause::BREAKPOINT, self.pc.get()))
+                Err(self.raise(cause::BREAKPOINT, self.frame.pc.get()))
             }
             System::Mret => {
                 if privilege != Privilege::Machine {
@@ -149,21 +149,23 @@ impl<const XLEN: u32> State<XLEN> {
             Some(asid) => space >> 44 & 0xffff == asid & 0xffff,
         };
         match address {
-            Some(address) => self.tlb.flush_page(Self::mask_address(address), |key| in_space(key.space)),
-            None if asid.is_some() => self.tlb.flush_contexts(|key| in_space(key.space)),
-            None => self.tlb.flush(),
+            Some(address) => {
+                self.frame.tlb.flush_page(Self::mask_address(address), |key| in_space(key.space))
+            }
+            None if asid.is_some() => self.frame.tlb.flush_contexts(|key| in_space(key.space)),
+            None => self.frame.tlb.flush(),
         }
         self.update_contexts();
     }
 
     pub(crate) fn flush_all(&self) {
-        self.tlb.flush();
+        self.frame.tlb.flush();
         self.update_contexts();
     }
 
     /// `slli x0, x0, 0x1f` before and `srai x0, x0, 7` behind an uncompressed `ebreak`.
     fn is_semihosting(&self) -> bool {
-        let pc = self.pc.get();
+        let pc = self.frame.pc.get();
         [(pc.wrapping_sub(4), 0x01f0_1013), (pc, 0x0010_0073), (pc.wrapping_add(4), 0x4070_5013)]
             .into_iter()
             .all(|(at, bits)| self.peek_instruction(Self::mask_address(at)) == Some(bits))

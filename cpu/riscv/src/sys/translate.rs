@@ -17,6 +17,9 @@ const PBMT: u64 = 3 << 61;
 const N: u64 = 1 << 63;
 const RESERVED: u64 = 0x7f << 54;
 
+/// Where [`State::mode`] starts in the mode of a fetch context, above the bits of `mstatus` that data contexts have.
+const MODE_SHIFT: u32 = 20;
+
 /// A successful translation.
 #[derive(Copy, Clone, Debug)]
 pub(crate) struct Translation {
@@ -60,25 +63,34 @@ impl<const XLEN: u32> State<XLEN> {
         }
     }
 
-    fn context_of(&self, privilege: Privilege) -> u64 {
-        let translated = privilege != Privilege::Machine;
-        let space = if translated { self.sys.satp.get() } else { 0 };
-        let mode = (self.sys.mstatus.get() & (status::SUM | status::MXR)) as u32 | privilege as u32;
-        self.tlb.context(ContextKey { space, mode })
+    fn space(&self, privilege: Privilege) -> u64 {
+        if privilege == Privilege::Machine { 0 } else { self.sys.satp.get() }
     }
 
-    /// Recomputes the TLB contexts after a change of privilege, `mstatus`, `satp`, or after a flush.
+    /// For fetches, what decoded code depends on stands in place of what translation does not.
+    fn fetch_key(&self) -> ContextKey {
+        let privilege = self.sys.privilege.get();
+        ContextKey { space: self.space(privilege), mode: self.mode() << MODE_SHIFT | privilege as u32 }
+    }
+
+    fn data_key(&self) -> ContextKey {
+        let privilege = self.data_privilege();
+        let bits = (self.sys.mstatus.get() & (status::SUM | status::MXR)) as u32;
+        ContextKey { space: self.space(privilege), mode: bits | privilege as u32 }
+    }
+
+    /// Recomputes the TLB contexts after a change of privilege, `mstatus`, `satp`, of what [`State::mode`] tells, or after a
+    /// flush.
     pub(crate) fn update_contexts(&self) {
-        let fetch = self.context_of(self.sys.privilege.get());
-        let data = self.context_of(self.data_privilege());
-        self.contexts_at.set(self.tlb.flushes());
-        self.fetch_context.set(fetch);
-        self.data_context.set(data);
-        self.update_block_context();
-        if self.contexts_at.get() != self.tlb.flushes() {
+        let (frame, tlb) = (&*self.frame, &self.frame.tlb);
+        frame.fetch_context.set(tlb.context(self.fetch_key()));
+        let before = tlb.flushes();
+        frame.data_context.set(tlb.context(self.data_key()));
+        if tlb.flushes() != before {
             // The numbers ran out between the two.
-            self.update_contexts();
+            frame.fetch_context.set(tlb.context(self.fetch_key()));
         }
+        self.contexts_at.set(tlb.flushes());
     }
 
     /// Where an access of `len` bytes, all in one page, goes; else the exception's cause. With `commit` the walk sets

@@ -40,7 +40,7 @@ impl<const XLEN: u32> State<XLEN> {
         };
         let base = vector & !3;
         let target = if interrupt && vector & 3 == 1 { base.wrapping_add(4 * number) } else { base };
-        self.pc.set(Self::mask_address(target));
+        self.frame.pc.set(Self::mask_address(target));
         self.end_reservation();
         self.update_contexts();
     }
