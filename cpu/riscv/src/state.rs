@@ -364,3 +364,36 @@ impl<const XLEN: u32> Riscv for State<XLEN> {
         self.execute_system(op, a, b)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use cpu_core::{MemoryKind, RegionSpec};
+
+    use super::*;
+    use crate::config::Mmu;
+    use crate::csr;
+
+    #[test]
+    fn the_fetch_context_stands_for_what_decoded_code_depends_on() {
+        let ram = RegionSpec { name: "ram".into(), base: 0x8000_0000, size: 0x1000, kind: MemoryKind::Ram };
+        let config = HartConfig::new(0, "rv64i", ["g", "c"], Mmu::Sv39).unwrap();
+        let state = State::<64>::new(config, GuestMemory::new(vec![ram]).unwrap());
+        let contexts = || (state.frame.fetch_context.get(), state.frame.data_context.get());
+        let (off, data) = contexts();
+        assert_ne!(off, data);
+        state.write_csr(csr::MSTATUS, 1 << 13).unwrap();
+        let (on, _) = contexts();
+        assert_ne!(on, off);
+        for (number, other) in [(csr::FRM, 1), (csr::FCSR, 1 << 5)] {
+            state.write_csr(number, other).unwrap();
+            assert!(![on, off].contains(&contexts().0), "{number:#x}");
+            state.write_csr(number, 0).unwrap();
+            assert_eq!(contexts(), (on, data), "{number:#x}");
+        }
+        assert_eq!(state.fs(), 3);
+        state.write_csr(csr::MSTATUS, 0).unwrap();
+        assert_eq!(contexts(), (off, data));
+        state.set_x(0, 7);
+        assert_eq!((state.x(0), state.frame.slots[0].get()), (0, 0));
+    }
+}
