@@ -22,7 +22,7 @@ usage: cargo xtask <chore>
   test                          everything that must pass, with what it needs: setup, guests, checks, tests
   setup                         install the programs that the tests run (Debian, Ubuntu)
   guests [--list] [--refresh]   fetch the guest images that whole-machine tests boot
-  bench [--runs N]              speed of the interpreter, and of a Linux boot beside QEMU's
+  bench [--help] [OPTION...]    speed beside QEMU and native code: kernels in a Linux guest, and its boot
 ";
 
 fn main() -> ExitCode {

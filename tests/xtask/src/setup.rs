@@ -48,6 +48,23 @@ pub fn main() -> Result {
     Ok(())
 }
 
+/// What the benchmark needs beyond cargo: compilers of its kernels for the host and the guest, and QEMU as the peer.
+const BENCH: [&str; 4] = ["gcc", "libc6-dev", "gcc-riscv64-linux-gnu", "libc6-dev-riscv64-cross"];
+
+/// Installs what `cargo xtask bench` runs; where there is no apt, what is missing fails later by its name.
+pub fn bench(with_qemu: bool) -> Result {
+    if !exists("apt-get") {
+        return Ok(());
+    }
+    let mut installer = Installer::default();
+    let missing = missing(&BENCH)?;
+    if !missing.is_empty() {
+        println!("setup: kernels of the benchmark: installing {}", missing.join(" "));
+        installer.install(&missing, None)?;
+    }
+    if with_qemu { qemu(&mut installer) } else { Ok(()) }
+}
+
 fn qemu(installer: &mut Installer) -> Result {
     if qemu_major().is_some_and(|major| major >= QEMU_MAJOR) && missing(&QEMU)?.is_empty() {
         return Ok(());

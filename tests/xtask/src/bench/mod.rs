@@ -1,0 +1,273 @@
+//! `cargo xtask bench`: how fast the emulator is, as processor time, beside QEMU and beside the same C natively.
+//!
+//! The kernel, the initramfs and the command line are the same for both emulators; native runs and the emulators'
+//! alternate, so that a change in the machine's speed meets all. Figures are processor seconds of the whole process
+//! (user and system, every thread), which other load stretches less than the clock's. A kernel starts cold: what an
+//! emulator spends on compiling it counts.
+
+mod kernels;
+mod report;
+mod run;
+
+use crate::process::{self, command};
+use crate::{Result, files, guests, setup};
+use kernels::{KERNELS, Kernel, Programs};
+use report::{Boot, Report, Row};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+const USAGE: &str = "\
+usage: cargo xtask bench [options] [-- ARGUMENT...]
+
+  --runs N           counted runs of each (5)
+  --quick            a fifth of the work
+  --kernels A,B,...  only these; `loop` is the interpreter alone, `boot` is Linux to /init and power-off; --list
+  --list             name the kernels
+  --hyperemu FILE    measure this program instead of building it
+  --no-qemu          leave QEMU out
+  --json FILE        write every figure
+  --markdown         print the README's table
+  -- ARGUMENT...     more arguments for hyperemu, as `-- --jit off`
+";
+
+/// Parts beside the kernels.
+const LOOP: &str = "loop";
+const BOOT: &str = "boot";
+
+struct Options<'a> {
+    runs: usize,
+    quick: bool,
+    kernels: Vec<&'static Kernel>,
+    speed: bool,
+    boot: bool,
+    hyperemu: Option<PathBuf>,
+    qemu: bool,
+    json: Option<&'a str>,
+    markdown: bool,
+    arguments: Vec<&'a str>,
+}
+
+/// Runs the chore.
+pub fn main(args: &[&str]) -> Result {
+    match args {
+        ["--help" | "-h"] => print!("{USAGE}"),
+        ["--list"] => {
+            println!("{LOOP:12}interpreter alone: integer loop, memory, calls");
+            println!("{BOOT:12}Linux to /init and power-off");
+            KERNELS.iter().for_each(|kernel| println!("{:12}{}", kernel.name, kernel.title));
+        }
+        _ => return bench(options(args)?),
+    }
+    Ok(())
+}
+
+fn options<'a>(args: &[&'a str]) -> Result<Options<'a>> {
+    let mut options = Options {
+        runs: 5,
+        quick: false,
+        kernels: KERNELS.iter().collect(),
+        speed: true,
+        boot: true,
+        hyperemu: None,
+        qemu: true,
+        json: None,
+        markdown: false,
+        arguments: Vec::new(),
+    };
+    let mut rest = args.iter().copied();
+    while let Some(arg) = rest.next() {
+        let mut value = || rest.next().ok_or_else(|| format!("bench: {arg} takes a value\n{USAGE}"));
+        match arg {
+            "--runs" => {
+                let runs = value()?.parse().ok().filter(|runs| (1..=99).contains(runs));
+                options.runs = runs.ok_or("bench: --runs takes 1 to 99")?;
+            }
+            "--quick" => options.quick = true,
+            "--kernels" => {
+                let names: Vec<&str> = value()?.split(',').collect();
+                let known =
+                    |name: &str| [LOOP, BOOT].contains(&name) || KERNELS.iter().any(|k| k.name == name);
+                if let Some(name) = names.iter().find(|name| !known(name)) {
+                    return Err(format!("bench: no kernel `{name}`; --list names them").into());
+                }
+                options.kernels.retain(|kernel| names.contains(&kernel.name));
+                options.speed = names.contains(&LOOP);
+                options.boot = names.contains(&BOOT);
+            }
+            "--hyperemu" => {
+                let path = value()?;
+                let found = files::named(Path::new(path).canonicalize(), Path::new(path))?;
+                options.hyperemu = Some(found);
+            }
+            "--no-qemu" => options.qemu = false,
+            "--json" => options.json = Some(value()?),
+            "--markdown" => options.markdown = true,
+            "--" => options.arguments.extend(rest.by_ref()),
+            other => return Err(format!("bench: no option `{other}`\n{USAGE}").into()),
+        }
+    }
+    Ok(options)
+}
+
+fn bench(options: Options) -> Result {
+    setup::bench(options.qemu)?;
+    let images = guests::root()?;
+    guests::ensure(&images, false)?;
+    let programs = kernels::build(&images)?;
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".into());
+    let cargo = |args: &[&str]| process::run(command(&cargo).args(args).current_dir(&folder));
+    let hyperemu = match &options.hyperemu {
+        Some(path) => path.clone(),
+        None => {
+            cargo(&["build", "--quiet", "--release", "--package", "hyperemu"])?;
+            let target = std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
+            folder.join(target).join("release/hyperemu")
+        }
+    };
+    if options.speed {
+        println!("interpreter alone: integer loop, memory, calls; one hart, translation on");
+        cargo(&["run", "--quiet", "--release", "--package", "cpu-riscv", "--example", "speed"])?;
+        println!();
+    }
+    let machines = Machines { hyperemu, images, programs, arguments: &options.arguments };
+    let report = measure(&options, &machines)?;
+    for (name, value) in &report.about {
+        println!("{name}: {value}");
+    }
+    println!("\n{}", report.table());
+    if options.markdown {
+        println!("{}", report.markdown());
+    }
+    if let Some(path) = options.json {
+        files::write(Path::new(path), serde_json::to_string_pretty(&report.json())? + "\n")?;
+    }
+    Ok(())
+}
+
+fn measure(options: &Options, machines: &Machines) -> Result<Report> {
+    let mut about = vec![
+        ("host", host()?),
+        ("hyperemu", process::text(command(&machines.hyperemu.to_string_lossy()).arg("--version"))?),
+    ];
+    if options.qemu {
+        about.push(("qemu", process::text(command("qemu-system-riscv64").arg("--version"))?));
+    }
+    about.push(("arguments", options.arguments.join(" ")));
+    about.push(("runs", format!("{}{}", options.runs, if options.quick { ", quick" } else { "" })));
+    let first_line = |text: String| text.lines().next().unwrap_or_default().to_owned();
+    let about = about.into_iter().map(|(key, value)| (key, first_line(value))).collect();
+
+    let boot = options.boot.then(|| boot(options, machines)).transpose()?;
+    let row = |kernel: &&'static Kernel| Row { kernel, native: vec![], ours: vec![], qemu: vec![] };
+    let mut rows: Vec<Row> = options.kernels.iter().map(row).collect();
+    if rows.is_empty() {
+        return Ok(Report { about, rows, boot });
+    }
+    let kernels = &options.kernels;
+    let commands = format!("bench {}; poweroff", run::arguments(kernels, options.quick).join(" "));
+    for round in 1..=options.runs {
+        eprintln!("run {round} of {}", options.runs);
+        let native = run::native(&machines.programs.native, kernels, options.quick)?;
+        let ours = run::guest(machines.hyperemu(&commands, "quiet"), kernels)?;
+        let qemu =
+            if options.qemu { run::guest(machines.qemu(&commands, "quiet"), kernels)? } else { Vec::new() };
+        for (index, row) in rows.iter_mut().enumerate() {
+            let (native, ours, qemu) = (&native[index], &ours[index], qemu.get(index));
+            let expected = qemu.or(row.kernel.exact.then_some(native));
+            for expected in expected.into_iter().chain(row.kernel.exact.then_some(native)) {
+                if expected.checksum != ours.checksum {
+                    let (name, found) = (row.kernel.name, &ours.checksum);
+                    return Err(format!("{name}: computes {found} instead of {}", expected.checksum).into());
+                }
+            }
+            row.native.push(native.seconds);
+            row.ours.push(ours.seconds);
+            row.qemu.extend(qemu.map(|qemu| qemu.seconds));
+        }
+    }
+    Ok(Report { about, rows, boot })
+}
+
+/// Debian's kernel to /init and power-off.
+fn boot(options: &Options, machines: &Machines) -> Result<Boot> {
+    let mut boot = Boot { ours: Vec::new(), qemu: Vec::new() };
+    // The first pair warms the host's caches.
+    for round in 0..=options.runs {
+        eprintln!("boot {round} of {}", options.runs);
+        let ours = run::whole(&mut machines.hyperemu("poweroff", ""))?;
+        let qemu = options.qemu.then(|| run::whole(&mut machines.qemu("poweroff", ""))).transpose()?;
+        if round > 0 {
+            boot.ours.push(ours);
+            boot.qemu.extend(qemu);
+        }
+    }
+    Ok(boot)
+}
+
+/// What boots the same guest in both emulators.
+struct Machines<'a> {
+    hyperemu: PathBuf,
+    images: PathBuf,
+    programs: Programs,
+    arguments: &'a [&'a str],
+}
+
+impl Machines<'_> {
+    /// Our tv, which runs `commands`.
+    fn hyperemu(&self, commands: &str, parameters: &str) -> Command {
+        let mut ours = command(&self.hyperemu.to_string_lossy());
+        ours.args(["--machine", "tv", "--headless", "--cpus", "1", "--memory", "512M", "--net", "none"]);
+        ours.args(["--timeout", "3600s", "--kernel"]).arg(self.images.join("linux-riscv64/Image"));
+        ours.arg("--initrd").arg(&self.programs.initramfs).args(["--append", &append(commands, parameters)]);
+        ours.args(self.arguments);
+        ours
+    }
+
+    /// QEMU's machine of the same devices.
+    fn qemu(&self, commands: &str, parameters: &str) -> Command {
+        let mut qemu = command("qemu-system-riscv64");
+        qemu.args(["-M", "virt", "-smp", "1", "-m", "512M", "-nographic", "-nic", "none", "-bios"]);
+        qemu.arg(self.images.join("opensbi/rv64/fw_dynamic.bin"));
+        qemu.arg("-kernel").arg(self.images.join("linux-riscv64/Image"));
+        qemu.arg("-initrd").arg(&self.programs.initramfs).args(["-append", &append(commands, parameters)]);
+        qemu
+    }
+}
+
+fn append(commands: &str, parameters: &str) -> String {
+    format!("cryptomgr.notests {parameters} console=ttyS0 RUN=\"{commands}\"")
+}
+
+/// The host's processor.
+fn host() -> Result<String> {
+    let text = String::from_utf8(files::read(Path::new("/proc/cpuinfo"))?)?;
+    let model = text.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
+    let count = std::thread::available_parallelism()?;
+    Ok(format!("{}, {count} processors", model.map_or("unknown", |(_, name)| name)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_are_read() {
+        let options = options(&["--runs", "2", "--kernels", "fib,boot", "--no-qemu", "--", "--jit", "off"]);
+        let options = options.unwrap();
+        assert_eq!((options.runs, options.boot, options.speed, options.qemu), (2, true, false, false));
+        assert_eq!(options.kernels.iter().map(|kernel| kernel.name).collect::<Vec<_>>(), ["fib"]);
+        assert_eq!(options.arguments, ["--jit", "off"]);
+        for bad in [&["--runs", "0"][..], &["--kernels", "nothing"], &["--json"], &["--what"]] {
+            assert!(super::options(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn the_command_line_fits() {
+        // Linux for riscv takes 1024 bytes, less what a board puts before.
+        let all: Vec<&Kernel> = KERNELS.iter().collect();
+        let commands = format!("bench {}; poweroff", run::arguments(&all, false).join(" "));
+        assert!(append(&commands, "quiet").len() < 900);
+    }
+}
