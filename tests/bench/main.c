@@ -1,10 +1,11 @@
 // Runs kernels: bench NAME:ITERATIONS...
 //
-// Each runs in a process of its own and writes two lines, between which it does nothing but its work:
+// Each runs in a process of its own, waits for a line on standard input, and writes two lines, between which it does
+// nothing but its work:
 //   @start NAME
 //   @end NAME CHECKSUM CPU_NS
 // The processor time is the kernel's own idea of it; in a machine whose time is virtual, whoever reads the lines
-// measures outside.
+// measures outside. Before all, @ready says that lines on standard input are welcome.
 #define _GNU_SOURCE
 #include "bench.h"
 
@@ -50,6 +51,7 @@ static void measure(const struct kernel *kernel, uint64_t iterations) {
     char line[128];
     if (kernel->prepare)
         kernel->prepare();
+    check(read(STDIN_FILENO, line, sizeof line) > 0, "standard input");
     snprintf(line, sizeof line, "@start %s\n", kernel->name);
     say(line);
     uint64_t before = cpu_ns(RUSAGE_SELF) + cpu_ns(RUSAGE_CHILDREN);
@@ -75,6 +77,7 @@ int main(int argc, char **argv) {
     CPU_ZERO(&cpus);
     CPU_SET(sched_getcpu(), &cpus);
     check(sched_setaffinity(0, sizeof cpus, &cpus) == 0, "sched_setaffinity");
+    say("@ready\n");
     for (int i = 1; i < argc; i++) {
         const char *colon = strchr(argv[i], ':');
         const struct kernel *kernel = colon ? find(argv[i], (size_t)(colon - argv[i])) : NULL;

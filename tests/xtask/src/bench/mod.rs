@@ -1,7 +1,7 @@
 //! `cargo xtask bench`: how fast the emulator is, as processor time, beside QEMU and beside the same C natively.
 //!
 //! The kernel, the initramfs and the command line are the same for both emulators; native runs and the emulators'
-//! alternate, so that a change in the machine's speed meets all. Figures are processor seconds of the whole process
+//! alternate kernel by kernel, so that a change in the machine's speed meets all. Figures are processor seconds of the whole process
 //! (user and system, every thread), which other load stretches less than the clock's. A kernel starts cold: what an
 //! emulator spends on compiling it counts.
 
@@ -13,6 +13,7 @@ use crate::process::{self, command};
 use crate::{Result, files, guests, setup};
 use kernels::{KERNELS, Kernel, Programs};
 use report::{Boot, Report, Row};
+use run::{Figure, Session};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -29,6 +30,9 @@ usage: cargo xtask bench [options] [-- ARGUMENT...]
   --markdown         print the README's table
   -- ARGUMENT...     more arguments for hyperemu, as `-- --jit off`
 ";
+
+/// For the guest's kernel while it runs ours: it shall not complain about having been stopped.
+const PARAMETERS: &str = "loglevel=2 rcupdate.rcu_cpu_stall_suppress=1 nowatchdog";
 
 /// Parts beside the kernels.
 const LOOP: &str = "loop";
@@ -164,29 +168,44 @@ fn measure(options: &Options, machines: &Machines) -> Result<Report> {
     if rows.is_empty() {
         return Ok(Report { about, rows, boot });
     }
-    let kernels = &options.kernels;
-    let commands = format!("bench {}; poweroff", run::arguments(kernels, options.quick).join(" "));
+    let list = run::arguments(&options.kernels, options.quick);
+    let script = format!("bench {}; poweroff", list.join(" "));
+    let mut native = command(&machines.programs.native.to_string_lossy());
+    native.args(&list);
+    let mut commands = vec![native, machines.hyperemu(&script, PARAMETERS)];
+    commands.extend(options.qemu.then(|| machines.qemu(&script, PARAMETERS)));
     for round in 1..=options.runs {
         eprintln!("run {round} of {}", options.runs);
-        let native = run::native(&machines.programs.native, kernels, options.quick)?;
-        let ours = run::guest(machines.hyperemu(&commands, "quiet"), kernels)?;
-        let qemu =
-            if options.qemu { run::guest(machines.qemu(&commands, "quiet"), kernels)? } else { Vec::new() };
-        for (index, row) in rows.iter_mut().enumerate() {
-            let (native, ours, qemu) = (&native[index], &ours[index], qemu.get(index));
-            let expected = qemu.or(row.kernel.exact.then_some(native));
-            for expected in expected.into_iter().chain(row.kernel.exact.then_some(native)) {
-                if expected.checksum != ours.checksum {
-                    let (name, found) = (row.kernel.name, &ours.checksum);
-                    return Err(format!("{name}: computes {found} instead of {}", expected.checksum).into());
-                }
-            }
-            row.native.push(native.seconds);
-            row.ours.push(ours.seconds);
-            row.qemu.extend(qemu.map(|qemu| qemu.seconds));
+        let mut sessions = Vec::new();
+        for command in &commands {
+            let mut session = Session::start(command)?;
+            session.ready()?;
+            sessions.push(session);
         }
+        for row in &mut rows {
+            let figures: Result<Vec<_>> =
+                sessions.iter_mut().map(|session| session.measure(row.kernel)).collect();
+            add(row, &figures?)?;
+        }
+        sessions.into_iter().try_for_each(Session::finish)?;
     }
     Ok(Report { about, rows, boot })
+}
+
+/// Adds a run's figures, native, of hyperemu and of QEMU, which must have computed the same.
+fn add(row: &mut Row, figures: &[Figure]) -> Result {
+    let [native, ours, qemu @ ..] = figures else { return Err("a figure is missing".into()) };
+    let comparable = row.kernel.exact.then_some(native).into_iter().chain(qemu);
+    for Figure { checksum, .. } in comparable {
+        if *checksum != ours.checksum {
+            let name = row.kernel.name;
+            return Err(format!("{name}: hyperemu computes {} instead of {checksum}", ours.checksum).into());
+        }
+    }
+    row.native.push(native.own_seconds);
+    row.ours.push(ours.seconds);
+    row.qemu.extend(qemu.iter().map(|qemu| qemu.seconds));
+    Ok(())
 }
 
 /// Debian's kernel to /init and power-off.
@@ -195,8 +214,8 @@ fn boot(options: &Options, machines: &Machines) -> Result<Boot> {
     // The first pair warms the host's caches.
     for round in 0..=options.runs {
         eprintln!("boot {round} of {}", options.runs);
-        let ours = run::whole(&mut machines.hyperemu("poweroff", ""))?;
-        let qemu = options.qemu.then(|| run::whole(&mut machines.qemu("poweroff", ""))).transpose()?;
+        let ours = run::whole(&machines.hyperemu("poweroff", ""))?;
+        let qemu = options.qemu.then(|| run::whole(&machines.qemu("poweroff", ""))).transpose()?;
         if round > 0 {
             boot.ours.push(ours);
             boot.qemu.extend(qemu);
@@ -218,7 +237,7 @@ impl Machines<'_> {
     fn hyperemu(&self, commands: &str, parameters: &str) -> Command {
         let mut ours = command(&self.hyperemu.to_string_lossy());
         ours.args(["--machine", "tv", "--headless", "--cpus", "1", "--memory", "512M", "--net", "none"]);
-        ours.args(["--timeout", "3600s", "--kernel"]).arg(self.images.join("linux-riscv64/Image"));
+        ours.arg("--kernel").arg(self.images.join("linux-riscv64/Image"));
         ours.arg("--initrd").arg(&self.programs.initramfs).args(["--append", &append(commands, parameters)]);
         ours.args(self.arguments);
         ours
@@ -268,6 +287,6 @@ mod tests {
         // Linux for riscv takes 1024 bytes, less what a board puts before.
         let all: Vec<&Kernel> = KERNELS.iter().collect();
         let commands = format!("bench {}; poweroff", run::arguments(&all, false).join(" "));
-        assert!(append(&commands, "quiet").len() < 900);
+        assert!(append(&commands, PARAMETERS).len() < 900);
     }
 }

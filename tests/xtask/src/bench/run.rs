@@ -1,130 +1,185 @@
 //! Running the kernels, and reading what each cost.
 //!
 //! A guest's time is virtual, so the processor time of the whole emulator is read from outside, at the moments when
-//! the guest's lines arrive that mark a kernel's start and end; the guest lets each line out before it goes on.
+//! the guest's lines arrive that mark a kernel's start and end; the guest lets each line out before it goes on. The
+//! guest waits for a line of ours before each kernel, and its emulator is stopped meanwhile: so the same kernel runs in
+//! one after the other, within seconds. A shared processor's speed changes over seconds, and by a factor of two.
 
 use super::kernels::Kernel;
 use crate::Result;
+use crate::process::{command, exists};
+use nix::sys::signal::{Signal, kill};
 use nix::time::{ClockId, clock_getcpuclockid, clock_gettime};
 use nix::unistd::Pid;
-use std::io::{BufRead, BufReader, Read};
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::collections::VecDeque;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// What a kernel cost, and what it computed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Figure {
-    /// Processor seconds, user and system.
+    /// Processor seconds, user and system, as read from outside.
     pub seconds: f64,
+    /// The same as the program itself saw it, children included: right where its time is real.
+    pub own_seconds: f64,
     /// Its checksum, as printed.
     pub checksum: String,
 }
 
 /// Longer than any run takes, also on a slow and busy machine.
-const LIMIT: Duration = Duration::from_secs(1800);
+const LIMIT: Duration = Duration::from_secs(3600);
+
+/// Lines of output that a failure shows.
+const SHOWN: usize = 20;
 
 /// The program's arguments: which kernels, how often.
 pub fn arguments(kernels: &[&Kernel], quick: bool) -> Vec<String> {
     kernels.iter().map(|kernel| format!("{}:{}", kernel.name, kernel.iterations(quick))).collect()
 }
 
-/// Runs the kernels on this machine. The program measures itself there: its time is real, and it sees its children.
-pub fn native(program: &Path, kernels: &[&Kernel], quick: bool) -> Result<Vec<Figure>> {
-    let mut figures = Vec::new();
-    let mut command = crate::process::command(&program.to_string_lossy());
-    follow(command.args(arguments(kernels, quick)), |line, _| {
-        if let Some(Line::End { checksum, own_ns, .. }) = parse(line) {
-            figures.push(Figure { seconds: own_ns as f64 / 1e9, checksum: checksum.to_owned() });
-        }
-    })?;
-    complete(figures, kernels, "native")
-}
-
-/// Runs the kernels in a guest that `command` boots.
-pub fn guest(mut command: Command, kernels: &[&Kernel]) -> Result<Vec<Figure>> {
-    let mut figures = Vec::new();
-    let mut started = None;
-    let log = follow(&mut command, |line, cpu| match parse(line) {
-        Some(Line::Start { name }) => started = Some((name.to_owned(), cpu)),
-        Some(Line::End { name, checksum, .. }) => {
-            if let Some((_, before)) = started.take().filter(|(started, _)| started == name) {
-                figures.push(Figure { seconds: cpu - before, checksum: checksum.to_owned() });
-            }
-        }
-        None => {}
-    })?;
-    let name = command.get_program().to_string_lossy().into_owned();
-    complete(figures, kernels, &name).map_err(|error| format!("{error}\n{log}").into())
-}
-
-fn complete(figures: Vec<Figure>, kernels: &[&Kernel], whose: &str) -> Result<Vec<Figure>> {
-    if figures.len() == kernels.len() {
-        return Ok(figures);
-    }
-    let missing = kernels.get(figures.len()).map_or("?", |kernel| kernel.name);
-    Err(format!("{whose}: no figure for {missing}").into())
-}
-
 /// Processor seconds of a command that must succeed, to its end.
-pub fn whole(command: &mut Command) -> Result<f64> {
+pub fn whole(command: &Command) -> Result<f64> {
     let before = children_ticks()?;
-    follow(command, |_, _| ())?;
+    Session::start(command)?.finish()?;
     // Linux reports in ticks of 1/100 s, whatever its own.
     Ok((children_ticks()? - before) as f64 / 100.0)
 }
 
-/// Runs a command that must succeed, and shows each line of its output to `see` with the processor seconds that the
-/// process had used when the line came. Returns the end of its output, for messages.
-fn follow(command: &mut Command, mut see: impl FnMut(&str, f64)) -> Result<String> {
-    let name = command.get_program().to_string_lossy().into_owned();
-    command.stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().map_err(|error| format!("cannot run {name}: {error}"))?;
-    let clock = clock_getcpuclockid(Pid::from_raw(child.id() as i32))?;
-    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-    let messages = std::thread::spawn(move || {
-        let mut text = Vec::new();
-        stderr.map(|mut pipe| pipe.read_to_end(&mut text));
-        String::from_utf8_lossy(&text).into_owned()
-    });
-    let guard = Guard::new(child);
-    let mut last = std::collections::VecDeque::new();
-    let mut output = BufReader::new(stdout.ok_or("no pipe")?);
-    let mut line = Vec::new();
-    while output.read_until(b'\n', &mut line)? > 0 {
-        let text = String::from_utf8_lossy(&line);
-        let text = text.trim_end();
-        see(text, cpu_seconds(clock));
-        if last.len() == 20 {
-            last.pop_front();
-        }
-        last.push_back(text.to_owned());
-        line.clear();
-    }
-    let status = guard.wait()?;
-    let log = last.into_iter().collect::<Vec<_>>().join("\n");
-    let messages = messages.join().unwrap_or_default();
-    if status.success() {
-        return Ok(log);
-    }
-    Err(format!("{name} failed ({status})\n{log}\n{}", messages.trim_end()).into())
+/// The program, running here or in a guest.
+pub struct Session {
+    name: String,
+    process: Guard,
+    clock: ClockId,
+    input: Option<ChildStdin>,
+    output: BufReader<ChildStdout>,
+    messages: Option<JoinHandle<String>>,
+    last: VecDeque<String>,
 }
 
-/// 0 when the process has just ended; then no kernel is running.
-fn cpu_seconds(clock: ClockId) -> f64 {
-    clock_gettime(clock).map_or(0.0, |time| time.tv_sec() as f64 + time.tv_nsec() as f64 / 1e9)
+impl Session {
+    /// Starts the command.
+    pub fn start(command: &Command) -> Result<Self> {
+        let name = command.get_program().to_string_lossy().into_owned();
+        let mut child = with_us(command)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(|error| format!("cannot run {name}: {error}"))?;
+        let pid = Pid::from_raw(child.id().try_into()?);
+        let (input, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+        let process = Guard::new(child, pid);
+        let messages = std::thread::spawn(move || {
+            let mut text = Vec::new();
+            stderr.map(|mut pipe| pipe.read_to_end(&mut text));
+            String::from_utf8_lossy(&text).into_owned()
+        });
+        Ok(Self {
+            name,
+            process,
+            clock: clock_getcpuclockid(pid)?,
+            input,
+            output: BufReader::new(stdout.ok_or("no pipe")?),
+            messages: Some(messages),
+            last: VecDeque::new(),
+        })
+    }
+
+    /// Waits until the program takes lines, and stops the process.
+    pub fn ready(&mut self) -> Result {
+        self.wait("its start", |line| (line == Line::Ready).then_some(()))?;
+        self.process.signal(Signal::SIGSTOP)
+    }
+
+    /// Lets the next kernel run, which must be this one, and stops the process again.
+    pub fn measure(&mut self, kernel: &Kernel) -> Result<Figure> {
+        self.process.signal(Signal::SIGCONT)?;
+        if let Some(input) = &mut self.input {
+            // When the process has ended, what comes next says so better than a broken pipe.
+            let _ = input.write_all(b"\n").and_then(|()| input.flush());
+        }
+        let name = kernel.name;
+        let ((), before) = self.wait(name, |line| (line == Line::Start { name }).then_some(()))?;
+        let ((checksum, own_seconds), after) = self.wait(name, |line| match line {
+            Line::End { name: ended, checksum, own_ns } if ended == name => {
+                Some((checksum.to_owned(), own_ns as f64 / 1e9))
+            }
+            _ => None,
+        })?;
+        self.process.signal(Signal::SIGSTOP)?;
+        Ok(Figure { seconds: after - before, own_seconds, checksum })
+    }
+
+    /// Lets the process run to its end, which must be a good one.
+    pub fn finish(mut self) -> Result {
+        self.process.signal(Signal::SIGCONT)?;
+        self.input = None;
+        while self.line()?.is_some() {}
+        let status = self.process.wait()?;
+        if status.success() { Ok(()) } else { Err(self.failure(&status.to_string())) }
+    }
+
+    /// The next line of the program that `wanted` wants, and the processor seconds up to its arrival.
+    fn wait<T>(&mut self, what: &str, wanted: impl Fn(Line) -> Option<T>) -> Result<(T, f64)> {
+        while let Some((line, seconds)) = self.line()? {
+            if let Some(found) = parse(&line).and_then(&wanted) {
+                return Ok((found, seconds));
+            }
+        }
+        let status = self.process.wait()?;
+        Err(self.failure(&format!("ended before {what} did: {status}")))
+    }
+
+    /// The next line of output, and the processor seconds up to its arrival.
+    fn line(&mut self) -> Result<Option<(String, f64)>> {
+        let mut line = Vec::new();
+        if self.output.read_until(b'\n', &mut line)? == 0 {
+            return Ok(None);
+        }
+        // The clock of a process that has just ended cannot be read; no kernel runs in it.
+        let seconds =
+            clock_gettime(self.clock).map_or(0.0, |time| time.tv_sec() as f64 + time.tv_nsec() as f64 / 1e9);
+        let line = String::from_utf8_lossy(&line).trim_end().to_owned();
+        if self.last.len() == SHOWN {
+            self.last.pop_front();
+        }
+        self.last.push_back(line.clone());
+        Ok(Some((line, seconds)))
+    }
+
+    /// The message for a process that has ended.
+    fn failure(&mut self, how: &str) -> Box<dyn std::error::Error> {
+        let messages = self.messages.take().and_then(|thread| thread.join().ok()).unwrap_or_default();
+        let lines = self.last.make_contiguous().join("\n");
+        format!("{}: {how}\n{lines}\n{}", self.name, messages.trim_end()).into()
+    }
+}
+
+/// The command as one that is killed when we are: a stopped process would stay for ever.
+fn with_us(wrapped: &Command) -> Command {
+    if !exists("setpriv") {
+        let mut plain = command(&wrapped.get_program().to_string_lossy());
+        plain.args(wrapped.get_args());
+        return plain;
+    }
+    let mut setpriv = command("setpriv");
+    setpriv.args(["--pdeathsig", "KILL"]).arg(wrapped.get_program()).args(wrapped.get_args());
+    setpriv
 }
 
 /// A process that does not outlive us, nor the time limit.
 struct Guard {
     child: Arc<Mutex<Child>>,
-    _ended: std::sync::mpsc::Sender<()>,
+    pid: Pid,
+    _ended: Sender<()>,
 }
 
 impl Guard {
-    fn new(child: Child) -> Self {
+    fn new(child: Child, pid: Pid) -> Self {
         let child = Arc::new(Mutex::new(child));
         let theirs = Arc::clone(&child);
         let (ended, wait) = channel::<()>();
@@ -133,11 +188,16 @@ impl Guard {
                 let _ = theirs.lock().unwrap_or_else(PoisonError::into_inner).kill();
             }
         });
-        Self { child, _ended: ended }
+        Self { child, pid, _ended: ended }
+    }
+
+    /// Signals the process, which has not been waited for.
+    fn signal(&self, signal: Signal) -> Result {
+        Ok(kill(self.pid, signal)?)
     }
 
     /// Waits for the end; its output has ended already.
-    fn wait(&self) -> Result<std::process::ExitStatus> {
+    fn wait(&self) -> Result<ExitStatus> {
         Ok(self.child.lock().unwrap_or_else(PoisonError::into_inner).wait()?)
     }
 }
@@ -163,6 +223,7 @@ fn children_ticks() -> Result<u64> {
 
 #[derive(Debug, PartialEq)]
 enum Line<'a> {
+    Ready,
     Start { name: &'a str },
     End { name: &'a str, checksum: &'a str, own_ns: u64 },
 }
@@ -171,6 +232,7 @@ enum Line<'a> {
 fn parse(line: &str) -> Option<Line<'_>> {
     let mut words = line.get(line.find('@')?..)?.split_whitespace();
     match words.next()? {
+        "@ready" => Some(Line::Ready),
         "@start" => Some(Line::Start { name: words.next()? }),
         "@end" => {
             let (name, checksum) = (words.next()?, words.next()?);
@@ -182,10 +244,12 @@ fn parse(line: &str) -> Option<Line<'_>> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::kernels::KERNELS;
     use super::*;
 
     #[test]
     fn lines_of_the_program_are_found() {
+        assert_eq!(parse("@ready"), Some(Line::Ready));
         assert_eq!(parse("@start fib"), Some(Line::Start { name: "fib" }));
         let end = Line::End { name: "fib", checksum: "00ff", own_ns: 12 };
         assert_eq!(parse("guest# @end fib 00ff 12"), Some(end));
@@ -193,15 +257,36 @@ mod tests {
         assert_eq!(parse("[    0.1] printk"), None);
     }
 
+    fn shell(script: &str) -> Session {
+        Session::start(command("sh").args(["-c", script])).unwrap()
+    }
+
     #[test]
-    fn a_process_is_followed_to_its_end() {
-        let mut lines = Vec::new();
-        let mut command = Command::new("sh");
-        command.args(["-c", "echo a; i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done; echo b; sleep 0.02"]);
-        follow(&mut command, |line, cpu| lines.push((line.to_owned(), cpu))).unwrap();
-        assert_eq!([&*lines[0].0, &*lines[1].0], ["a", "b"]);
-        assert!(lines[1].1 > lines[0].1, "the loop costs: {lines:?}");
-        let error = follow(Command::new("sh").args(["-c", "echo x; exit 3"]), |_, _| ()).unwrap_err();
-        assert!(error.to_string().contains('x'), "{error}");
+    fn a_kernel_costs_what_its_process_used_between_its_lines() {
+        let name = KERNELS[0].name;
+        let mut session = shell(&format!(
+            "work() {{ i=0; while [ $i -lt $1 ]; do i=$((i+1)); done; }}
+             echo noise; echo @ready; work 50000; read x; work 50000
+             echo @start {name}; work 100; echo @end {name} 0f 2000000000; work 50000; read x
+             echo @start {name}; work 50000; echo @end {name} 0e 3000000000"
+        ));
+        session.ready().unwrap();
+        let short = session.measure(&KERNELS[0]).unwrap();
+        let long = session.measure(&KERNELS[0]).unwrap();
+        assert_eq!((&*short.checksum, short.own_seconds), ("0f", 2.0));
+        assert_eq!((&*long.checksum, long.own_seconds), ("0e", 3.0));
+        assert!(long.seconds > 3.0 * short.seconds, "{short:?} {long:?}");
+        session.finish().unwrap();
+    }
+
+    #[test]
+    fn an_early_end_says_what_was_printed() {
+        let mut session = shell("echo @ready; read x; echo no such kernel; echo a message >&2; exit 3");
+        session.ready().unwrap();
+        let error = session.measure(&KERNELS[0]).unwrap_err().to_string();
+        for part in ["no such kernel", "a message", "exit status: 3"] {
+            assert!(error.contains(part), "{error}");
+        }
+        assert!(shell("exit 3").finish().is_err());
     }
 }
