@@ -3,10 +3,14 @@
 //! A block never outlives its page's content: each remembers the generation of the page it was decoded from, and a
 //! change of [`GuestMemory::changed_epoch`] voids the virtual table, so that each block is checked before its next use.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
 use crate::memory::{GuestMemory, PAGE_SIZE};
+
+/// Bit of a mode: protection differs inside the page.
+pub const SPLIT_PAGE: u32 = 1 << 31;
 
 const JUMPS: usize = 16384;
 /// Blocks kept before all are dropped; their numbers fit into the top of a [`Jump`]'s stamp.
@@ -28,6 +32,12 @@ pub struct Block<Op> {
     pub bytes: u32,
     /// Different for each block ever added.
     pub serial: u64,
+    /// Protection is the same all over its page: what is known of the block holds until its content changes.
+    pub whole_page: bool,
+    /// How often it was run, for whoever compiles.
+    pub heat: Cell<u32>,
+    /// The engine's generation and the address of its host code.
+    pub code: Cell<(u64, u64)>,
     generation: u32,
     second_generation: u32,
 }
@@ -40,8 +50,8 @@ struct Jump {
 }
 
 /// Addresses are no one's attack here: a multiplication is enough, and half the cost of a lookup is saved.
-#[derive(Default)]
-struct AddressHasher(u64);
+#[derive(Clone, Default)]
+pub struct AddressHasher(u64);
 
 impl Hasher for AddressHasher {
     fn finish(&self) -> u64 {
@@ -176,7 +186,18 @@ impl<Op> BlockCache<Op> {
         }
         self.decoded += 1;
         let serial = self.decoded;
-        let block = Block { ops, paddr, second, bytes, serial, generation, second_generation };
+        let block = Block {
+            ops,
+            paddr,
+            second,
+            bytes,
+            serial,
+            whole_page: mode & SPLIT_PAGE == 0,
+            heat: Cell::new(0),
+            code: Cell::new((0, 0)),
+            generation,
+            second_generation,
+        };
         // A stale block leaves its place to its successor.
         let index = match self.by_paddr.get(&(paddr, mode)) {
             Some(&index) => {

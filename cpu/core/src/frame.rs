@@ -49,6 +49,18 @@ pub struct Jump {
 }
 
 impl Frame {
+    /// Where the jump cache keeps what it knows of `pc`.
+    #[inline(always)]
+    pub fn jump_index(pc: u64) -> usize {
+        // The page's bits, which the key holds, only permute the places of its instructions.
+        (pc >> 1 ^ pc >> 13) as usize & (JUMPS - 1)
+    }
+
+    /// Empties the jump cache.
+    pub fn forget_jumps(&self) {
+        self.jumps.iter().for_each(|jump| jump.key.set(0));
+    }
+
     /// A frame of zeros with an empty TLB over `memory`. It is too large for a test's stack and is made where it stays.
     pub fn new(memory: GuestMemory) -> Box<Frame> {
         let mut frame = Box::<Frame>::new_zeroed();

@@ -326,6 +326,14 @@ impl GuestMemory {
         Some(region.generations[page].load(Relaxed))
     }
 
+    /// Whether code was decoded from any of the granules of `addr..addr+len`, all in one page.
+    pub fn is_code(&self, addr: u64, len: u64) -> bool {
+        let Some(region) = self.region(addr, len.max(1)) else { return false };
+        let offset = addr - region.spec.base;
+        let marks = region.code[(offset / PAGE_SIZE) as usize].load(Relaxed);
+        marks & granules(offset, offset + len.max(1) - 1) != 0
+    }
+
     /// The generation counter of the page at `addr`, to compare with what [`GuestMemory::mark_code`] returned.
     pub fn generation(&self, addr: u64) -> Option<u32> {
         let region = self.region(addr, 1)?;

@@ -21,7 +21,9 @@ use crate::memory::{GuestMemory, PAGE_SIZE};
 const ENTRIES: usize = 16384;
 const FETCH_ENTRIES: usize = 4096;
 const CONTEXTS: usize = 256;
-const MAX_ID: u64 = PAGE_SIZE - 1;
+/// Numbers of contexts leave the low bits of a tag zero, where compiled code puts those of a misaligned address.
+const ID_STEP: u64 = 8;
+const MAX_ID: u64 = PAGE_SIZE - ID_STEP;
 /// Not the number of a context: those start at 1, so that zeros are an empty table.
 const INVALID: u64 = 0;
 const PAGE: u64 = !(PAGE_SIZE - 1);
@@ -155,7 +157,7 @@ impl Tlb {
         &self.memory
     }
 
-    /// The number of a context, 1 to 4095. Valid until [`Tlb::flushes`] changes.
+    /// The number of a context, a multiple of 8 from 8 to 4088. Valid until [`Tlb::flushes`] changes.
     pub fn context(&self, key: ContextKey) -> u64 {
         let hash =
             (key.space ^ key.space >> 44 ^ (key.mode as u64) << 32).wrapping_mul(0x9e37_79b9_7f4a_7c15);
@@ -167,7 +169,7 @@ impl Tlb {
         if self.last_id.get() == MAX_ID {
             self.clear();
         }
-        let id = self.last_id.get() + 1;
+        let id = self.last_id.get() + ID_STEP;
         self.last_id.set(id);
         place.set((key, id));
         id

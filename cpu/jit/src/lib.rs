@@ -5,14 +5,23 @@
 //! * [`passes`]: what makes a block smaller without changing what it does.
 //! * [`interp`]: runs a block, node by node: the definition of what nodes mean, which a compiler has to match.
 //!
+//! * [`engine`]: compiled blocks by physical address, their links and invalidation.
+//! * [`backend`]: what a host architecture has to offer for that; [`helpers`]: what compiled code calls.
+//!
 //! No instruction set and no host architecture is named here. An ISA says what its slots are and which operations it
 //! calls rather than lifts ([`Isa`]); its crate implements its own sub-trait of `Semantics` for [`lift::Lifter`].
 
+pub mod backend;
+pub mod engine;
+pub mod helpers;
 pub mod interp;
 pub mod ir;
 pub mod lift;
 pub mod passes;
 
+pub use backend::{Backend, Code, Exit, Layout, Unit};
+pub use engine::{Engine, Stats};
+pub use helpers::Quick;
 pub use interp::{Guest, run};
 pub use ir::{Block, Node, Ref, Slot};
 pub use lift::{Ended, Lifter};

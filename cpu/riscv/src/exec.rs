@@ -6,6 +6,9 @@ use cpu_core::{
     AccessKind, Block, BlockCache, Bus, Counter, Exit, Flow, GuestMemory, Next, Ran, Semantics, Time,
 };
 
+use cpu_jit::Backend;
+
+use crate::compile::Compiler;
 use crate::config::HartConfig;
 use crate::isa::dispatch::{Handler, handler};
 use crate::isa::{self, Decoded, Features, Id, Operands, flags};
@@ -40,6 +43,7 @@ pub(crate) struct Cpu<const XLEN: u32> {
     breakpoints: Vec<u64>,
     step_over: bool,
     lifted: Option<Lifted>,
+    pub compiler: Option<Compiler<XLEN>>,
 }
 
 impl<const XLEN: u32> Cpu<XLEN> {
@@ -51,6 +55,16 @@ impl<const XLEN: u32> Cpu<XLEN> {
             breakpoints: Vec::new(),
             step_over: false,
             lifted: None,
+            compiler: None,
+        }
+    }
+
+    /// Compiles blocks that have run `hot` times.
+    pub fn set_backend(&mut self, backend: Option<Box<dyn Backend>>, hot: u32) {
+        let memory = self.state.memory.clone();
+        self.compiler = backend.map(|backend| Compiler::new(backend, memory, hot));
+        if let Some(compiler) = &mut self.compiler {
+            compiler.set_breakpoints(&self.state, &self.breakpoints);
         }
     }
 
@@ -89,6 +103,9 @@ impl<const XLEN: u32> Cpu<XLEN> {
         self.breakpoints = addresses.to_vec();
         self.breakpoints.sort_unstable();
         self.breakpoints.dedup();
+        if let Some(compiler) = &mut self.compiler {
+            compiler.set_breakpoints(&self.state, &self.breakpoints);
+        }
     }
 
     pub fn step_over_breakpoint(&mut self) {
@@ -115,8 +132,9 @@ impl<const XLEN: u32> Cpu<XLEN> {
             return Ran { executed: 0, exit: Exit::Wait };
         }
         self.state.enter(start, bus.counter());
-        let Cpu { state, blocks, breakpoints, step_over, lifted } = self;
-        let exit = state.bus.enter(bus, || run(state, blocks, breakpoints, step_over, lifted, budget));
+        let Cpu { state, blocks, breakpoints, step_over, lifted, compiler } = self;
+        let exit =
+            state.bus.enter(bus, || run(state, blocks, breakpoints, step_over, lifted, compiler, budget));
         let executed = state.executed.replace(0);
         state.total.set(state.total.get().wrapping_add(executed));
         Ran { executed, exit }
@@ -159,6 +177,7 @@ fn run<const XLEN: u32>(
     breakpoints: &[u64],
     step_over: &mut bool,
     lifted: &mut Option<Lifted>,
+    compiler: &mut Option<Compiler<XLEN>>,
     budget: u64,
 ) -> Exit {
     loop {
@@ -176,6 +195,9 @@ fn run<const XLEN: u32>(
             state.enter_trap(number, true, state.frame.pc.get(), 0);
         }
         let limit = budget.min(state.timer_at.get());
+        if let Some(compiler) = compiler {
+            compiler.start();
+        }
         while state.executed.get() < limit {
             let pc = state.frame.pc.get();
             let Some(index) = find(state, blocks, pc) else {
@@ -186,6 +208,12 @@ fn run<const XLEN: u32>(
                 continue;
             };
             let Some(block) = blocks.get(index) else { break };
+            if let Some(compiler) = compiler
+                && !*step_over
+                && compiler.run(state, block, limit)
+            {
+                continue;
+            }
             let mut n = (block.ops.len() as u64).min(limit - state.executed.get()) as usize;
             if !breakpoints.is_empty() {
                 if std::mem::take(step_over) {
@@ -258,12 +286,13 @@ fn run_lifted<const XLEN: u32>(
     state.finish(pc, done);
 }
 
-fn lift<const XLEN: u32>(state: &State<XLEN>, block: &Block<Op<XLEN>>) -> cpu_jit::Block<Call> {
+pub(crate) fn lift<const XLEN: u32>(state: &State<XLEN>, block: &Block<Op<XLEN>>) -> cpu_jit::Block<Call> {
     let instructions = block.ops.iter().map(|op| match op.id {
         Some(id) => Ok(Decoded { id, len: op.len, ops: op.operands }),
         None => Err((op.operands.imm as u32, op.len)),
     });
-    let lifted = crate::lift::lift::<XLEN>(state.compressed(), instructions);
+    let rounds_to_nearest = state.frm.get() == 0;
+    let lifted = crate::lift::lift::<XLEN>(state.compressed(), rounds_to_nearest, instructions);
     debug_assert_eq!(lifted.verify(), Ok(()));
     lifted
 }
@@ -381,7 +410,7 @@ fn fetch<const XLEN: u32>(
 ) -> Result<u32, (u64, u64)> {
     let (paddr, whole_page) = state.fetch_address(pc).map_err(|cause| (cause, pc))?;
     // Where protection splits the page, each instruction is a block and is checked each time.
-    let mode = state.mode() | if whole_page { 0 } else { 1 << 31 };
+    let mode = state.mode() | if whole_page { 0 } else { cpu_core::blocks::SPLIT_PAGE };
     let next_page = State::<XLEN>::mask_address((pc | 0xfff).wrapping_add(1));
     if !whole_page {
         let second = State::<XLEN>::mask_address(pc.wrapping_add(2));

@@ -175,6 +175,16 @@ impl Hart {
         each!(mut self, cpu => cpu.set_lifted(on));
     }
 
+    /// Compiles blocks by `backend` once they have run `hot` times (0: at once); `None`: only interprets. The results are the same.
+    pub fn set_backend(&mut self, backend: Option<Box<dyn cpu_jit::Backend>>, hot: u32) {
+        each!(mut self, cpu => cpu.set_backend(backend, hot));
+    }
+
+    /// What the compiler has done; `None` without one.
+    pub fn compiler_stats(&self) -> Option<cpu_jit::Stats> {
+        each!(self, cpu => cpu.compiler.as_ref().map(|compiler| compiler.engine.stats))
+    }
+
     /// Instructions predecoded into blocks so far, for statistics.
     pub fn blocks_decoded(&self) -> u64 {
         each!(self, cpu => cpu.blocks_decoded())

@@ -8,15 +8,18 @@
 //! * [`semantics`]: what instruction meanings need; the meanings themselves are in `sem`, and
 //!   [`isa::dispatch`] leads to them, for any consumer that implements [`Semantics`].
 //! * `state`, `access`, `exec`: the consumer that runs them: state in cells, memory through the TLB, predecoded blocks.
+//! * `compile`, `quick`: which blocks become host code, and what that code asks of a hart.
 //! * [`lift`]: the same meanings recorded in the compiler's representation, and run from there.
 //! * [`sys`]: CSRs, traps, translation, protection.
 
 mod access;
+mod compile;
 pub mod config;
 mod exec;
 mod hart;
 pub mod isa;
 pub mod lift;
+mod quick;
 mod registers;
 mod saved;
 mod sem;
@@ -24,6 +27,7 @@ pub mod semantics;
 mod state;
 pub mod sys;
 
+pub use compile::HOT;
 pub use config::{ConfigError, HartConfig, Mmu, parse_extensions};
 pub use cpu_core::Flow;
 pub use hart::Hart;

@@ -15,6 +15,8 @@ use crate::state::{State, Trapped, slot};
 pub struct Rv<const XLEN: u32> {
     /// Whether jump targets need only 2-byte alignment.
     pub compressed: bool,
+    /// `frm` is 0 for as long as the block is valid.
+    pub rounds_to_nearest: bool,
 }
 
 /// What is called, not lifted.
@@ -59,6 +61,7 @@ impl<const XLEN: u32> Riscv for Lifter<Rv<XLEN>> {
     fn rounding(&self, rm: u8) -> Result<Rounding, Ended> {
         Ok(match Round::from_riscv(rm as u32) {
             Some(round) => Rounding::Static(round),
+            None if self.isa().rounds_to_nearest => Rounding::Static(Round::NearestEven),
             None => {
                 let zero = self.imm(0);
                 self.call(Call::CheckRounding, [zero, zero]);
@@ -125,9 +128,10 @@ impl<const XLEN: u32> Guest<Call> for State<XLEN> {
 /// Records instructions, of which only the last may jump. A `None` is an illegal instruction with its bits and length.
 pub(crate) fn lift<const XLEN: u32>(
     compressed: bool,
+    rounds_to_nearest: bool,
     instructions: impl IntoIterator<Item = Result<Decoded, (u32, u8)>>,
 ) -> Block<Call> {
-    let lifter = Lifter::new(Rv::<XLEN> { compressed });
+    let lifter = Lifter::new(Rv::<XLEN> { compressed, rounds_to_nearest });
     for instruction in instructions {
         let ended = match instruction {
             Ok(decoded) => {

@@ -19,6 +19,7 @@ pub mod values;
 use crate::host::disk::DriveSpec;
 use crate::host::serial::SerialSpec;
 use crate::machine::UnimplementedPolicy;
+use crate::machine::jit::JitMode;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use cpu_core::Time;
 use machine_configs::{Board, Params, Source};
@@ -214,6 +215,13 @@ pub struct RunArgs {
     /// The default is 1x with a window or a terminal, max otherwise.
     #[arg(long, value_name = "SPEED", help_heading = "Run")]
     pub speed: Option<Speed>,
+    /// What runs instructions; results are the same in every mode.
+    #[arg(long, value_name = "MODE", default_value = "on", help_heading = "Run")]
+    pub jit: JitMode,
+    /// Code memory of each core's compiler, in MiB.
+    #[arg(long, value_name = "MIB", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=1024),
+        help_heading = "Run")]
+    pub jit_cache: u16,
     /// What to do when the guest uses something that is not modelled.
     #[arg(long, value_name = "POLICY", default_value = "warn", help_heading = "Run")]
     pub unimplemented: UnimplementedPolicy,

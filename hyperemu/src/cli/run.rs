@@ -13,6 +13,7 @@ use crate::host::{screenshot, stats};
 use crate::machine::Machine;
 use crate::machine::boot::{self, BootFiles, Layout};
 use crate::machine::build::{self, Options};
+use crate::machine::jit::JitMode;
 use crate::{debug, images, load};
 use cpu_core::Time;
 use devices_core::{Frame, Port, Rng};
@@ -68,6 +69,10 @@ pub fn assemble(board: &Board, args: &RunArgs, seed: u64) -> Result<Machine, Usa
         resources: &mut resources,
     };
     let mut machine = build::build(board, options)?;
+    if let Err(error) = machine.set_jit(args.jit, (args.jit_cache as usize) << 20) {
+        eprintln!("hyperemu: warning: {error}; everything is interpreted");
+        let _ = machine.set_jit(JitMode::Off, 0);
+    }
     if let Some(unused) = resources.unused().first() {
         return Err(UsageError::new(format!("there is no place for {unused}")));
     }

@@ -22,6 +22,7 @@ pub fn stats(machine: &Machine, cpu_ns: u64, exit: i32) -> Value {
             json!({ "device": slots[*device].name, "offset": offset, "write": write, "count": count })
         })
         .collect();
+    let jit = machine.jit_stats();
     json!({
         "machine": machine.name,
         "seed": machine.seed,
@@ -30,6 +31,15 @@ pub fn stats(machine: &Machine, cpu_ns: u64, exit: i32) -> Value {
         "host_cpu_ns": cpu_ns,
         "state_hash": format!("{:032x}", machine.state_hash()),
         "mips": instructions as f64 * 1e3 / cpu_ns.max(1) as f64,
+        "jit": {
+            "blocks": jit.blocks,
+            "instructions": jit.instructions,
+            "bytes": jit.bytes,
+            "invalidations": jit.invalidated,
+            "flushes": jit.flushed,
+            "executed": jit.executed,
+            "entered": jit.entered,
+        },
         "resets": machine.resets,
         "unimplemented": unimplemented,
         "unmapped": machine.bus.unmapped_count,

@@ -3,6 +3,7 @@
 pub mod boot;
 pub mod build;
 pub mod bus;
+pub mod jit;
 pub mod node;
 pub mod scheduler;
 pub mod state;

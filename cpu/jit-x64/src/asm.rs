@@ -1,0 +1,384 @@
+//! Host instructions, by the operands that the emitter has: registers, slots of the frame, numbers.
+//!
+//! `rbp` points into the frame, [`BIAS`] bytes from its start, so that the first 32 slots are in reach of short displacements.
+
+use dynasm::dynasm;
+use dynasmrt::DynasmApi;
+
+use crate::sink::{Bytes, Cc};
+
+/// Where `rbp` points in the frame.
+pub const BIAS: usize = 128;
+
+/// General registers by number.
+#[allow(missing_docs)]
+pub mod reg {
+    pub const RAX: u8 = 0;
+    pub const RCX: u8 = 1;
+    pub const RDX: u8 = 2;
+    pub const RSI: u8 = 6;
+    pub const R15: u8 = 15;
+}
+
+/// The right operand of an instruction.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub enum Op {
+    /// A general register.
+    Reg(u8),
+    /// Memory at this distance from `rbp`.
+    Home(i32),
+    /// A number that fits.
+    Imm(i32),
+}
+
+/// The size of an operation.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub enum Size {
+    /// 32 bits; the upper half of a register becomes zero.
+    D,
+    /// 64 bits.
+    Q,
+}
+
+/// An instruction with operands at `[rbp + disp]`, in the shorter form where possible.
+macro_rules! home {
+    ($s:expr, $disp:expr, |$d:ident| short $short:tt long $long:tt) => {{
+        let disp: i32 = $disp;
+        if let Ok($d) = i8::try_from(disp) {
+            home!(@ $s, $short);
+        } else {
+            let $d = disp;
+            home!(@ $s, $long);
+        }
+    }};
+    (@ $s:expr, {$($code:tt)*}) => { dynasm!($s ; .arch x64 ; $($code)*) };
+}
+
+macro_rules! alu {
+    ($($name:ident)*) => {$(
+        /// `d op= b`
+        pub fn $name(&mut self, size: Size, d: u8, b: Op) {
+            match (size, b) {
+                (Size::Q, Op::Reg(b)) => dynasm!(self ; .arch x64 ; $name Rq(d), Rq(b)),
+                (Size::D, Op::Reg(b)) => dynasm!(self ; .arch x64 ; $name Rd(d), Rd(b)),
+                (Size::Q, Op::Home(disp)) => home!(self, disp, |m|
+                    short { $name Rq(d), [BYTE rbp + m] } long { $name Rq(d), [DWORD rbp + m] }),
+                (Size::D, Op::Home(disp)) => home!(self, disp, |m|
+                    short { $name Rd(d), [BYTE rbp + m] } long { $name Rd(d), [DWORD rbp + m] }),
+                (Size::Q, Op::Imm(imm)) => match i8::try_from(imm) {
+                    Ok(imm) => dynasm!(self ; .arch x64 ; $name Rq(d), BYTE imm as _),
+                    Err(_) => dynasm!(self ; .arch x64 ; $name Rq(d), DWORD imm),
+                },
+                (Size::D, Op::Imm(imm)) => match i8::try_from(imm) {
+                    Ok(imm) => dynasm!(self ; .arch x64 ; $name Rd(d), BYTE imm as _),
+                    Err(_) => dynasm!(self ; .arch x64 ; $name Rd(d), DWORD imm),
+                },
+            }
+        }
+    )*};
+}
+
+macro_rules! alu_home {
+    ($($name:ident $base:ident)*) => {$(
+        /// `[rbp + disp] op= b`; `b` is no memory.
+        pub fn $name(&mut self, disp: i32, b: Op) {
+            match b {
+                Op::Reg(b) => home!(self, disp, |m|
+                    short { $base QWORD [BYTE rbp + m], Rq(b) } long { $base QWORD [DWORD rbp + m], Rq(b) }),
+                Op::Imm(imm) => home!(self, disp, |m|
+                    short { $base QWORD [BYTE rbp + m], DWORD imm } long { $base QWORD [DWORD rbp + m], DWORD imm }),
+                Op::Home(_) => debug_assert!(false, "two operands in memory"),
+            }
+        }
+    )*};
+}
+
+macro_rules! unary {
+    ($($name:ident)*) => {$(
+        /// `d = op(a)`
+        pub fn $name(&mut self, d: u8, a: Op) {
+            match a {
+                Op::Reg(a) => dynasm!(self ; .arch x64 ; $name Rq(d), Rq(a)),
+                Op::Home(disp) => home!(self, disp, |m|
+                    short { $name Rq(d), [BYTE rbp + m] } long { $name Rq(d), [DWORD rbp + m] }),
+                Op::Imm(_) => debug_assert!(false, "a constant operand"),
+            }
+        }
+    )*};
+}
+
+macro_rules! shift {
+    ($($name:ident $by:ident)*) => {$(
+        /// `d op= amount`
+        pub fn $name(&mut self, size: Size, d: u8, amount: u8) {
+            match size {
+                Size::Q => dynasm!(self ; .arch x64 ; $name Rq(d), BYTE amount as i8),
+                Size::D => dynasm!(self ; .arch x64 ; $name Rd(d), BYTE amount as i8),
+            }
+        }
+        /// `d = a op amount`, all registers.
+        pub fn $by(&mut self, size: Size, d: u8, a: u8, amount: u8) {
+            match size {
+                Size::Q => dynasm!(self ; .arch x64 ; $by Rq(d), Rq(a), Rq(amount)),
+                Size::D => dynasm!(self ; .arch x64 ; $by Rd(d), Rd(a), Rd(amount)),
+            }
+        }
+    )*};
+}
+
+#[allow(clippy::useless_conversion)] // `dynasm!` writes them
+impl Bytes {
+    alu! { add sub and or xor cmp }
+    alu_home! { mov_home mov cmp_home cmp }
+    unary! { lzcnt tzcnt popcnt }
+    shift! { shl shlx shr shrx sar sarx }
+
+    /// `d = b`, all 64 bits.
+    pub fn mov(&mut self, d: u8, b: Op) {
+        match b {
+            Op::Reg(b) if b == d => {}
+            Op::Reg(b) => dynasm!(self ; .arch x64 ; mov Rq(d), Rq(b)),
+            Op::Home(disp) => home!(self, disp, |m|
+                short { mov Rq(d), [BYTE rbp + m] } long { mov Rq(d), [DWORD rbp + m] }),
+            Op::Imm(imm) => self.set(d, imm as u64),
+        }
+    }
+
+    /// `d = value`. Keeps the flags.
+    pub fn set(&mut self, d: u8, value: u64) {
+        if let Ok(small) = u32::try_from(value) {
+            dynasm!(self ; .arch x64 ; mov Rd(d), DWORD small as i32);
+        } else if let Ok(small) = i32::try_from(value as i64) {
+            dynasm!(self ; .arch x64 ; mov Rq(d), DWORD small);
+        } else {
+            dynasm!(self ; .arch x64 ; mov Rq(d), QWORD value as i64);
+        }
+    }
+
+    /// `d = low 32 bits of b`, zero-extended.
+    pub fn mov32(&mut self, d: u8, b: Op) {
+        match b {
+            Op::Reg(b) => dynasm!(self ; .arch x64 ; mov Rd(d), Rd(b)),
+            Op::Home(disp) => home!(self, disp, |m|
+                short { mov Rd(d), [BYTE rbp + m] } long { mov Rd(d), [DWORD rbp + m] }),
+            Op::Imm(imm) => self.set(d, imm as u32 as u64),
+        }
+    }
+
+    /// `dword [rbp + disp] = value`
+    pub fn set_home32(&mut self, disp: i32, value: u32) {
+        home!(self, disp, |m| short { mov DWORD [BYTE rbp + m], DWORD value as i32 }
+            long { mov DWORD [DWORD rbp + m], DWORD value as i32 });
+    }
+
+    /// `d = b` of so many low bits, sign- or zero-extended.
+    pub fn widen(&mut self, d: u8, b: Op, bits: u32, signed: bool) {
+        match (b, bits, signed) {
+            (_, 32, false) => self.mov32(d, b),
+            (Op::Reg(b), 32, true) => dynasm!(self ; .arch x64 ; movsxd Rq(d), Rd(b)),
+            (Op::Reg(b), 16, true) => dynasm!(self ; .arch x64 ; movsx Rq(d), Rw(b)),
+            (Op::Reg(b), 16, false) => dynasm!(self ; .arch x64 ; movzx Rd(d), Rw(b)),
+            (Op::Reg(b), 8, true) => dynasm!(self ; .arch x64 ; movsx Rq(d), Rb(b)),
+            (Op::Reg(b), 8, false) => dynasm!(self ; .arch x64 ; movzx Rd(d), Rb(b)),
+            (Op::Home(disp), 32, true) => home!(self, disp, |m|
+                short { movsxd Rq(d), DWORD [BYTE rbp + m] } long { movsxd Rq(d), DWORD [DWORD rbp + m] }),
+            (Op::Home(disp), 16, true) => home!(self, disp, |m|
+                short { movsx Rq(d), WORD [BYTE rbp + m] } long { movsx Rq(d), WORD [DWORD rbp + m] }),
+            (Op::Home(disp), 16, false) => home!(self, disp, |m|
+                short { movzx Rd(d), WORD [BYTE rbp + m] } long { movzx Rd(d), WORD [DWORD rbp + m] }),
+            (Op::Home(disp), 8, true) => home!(self, disp, |m|
+                short { movsx Rq(d), BYTE [BYTE rbp + m] } long { movsx Rq(d), BYTE [DWORD rbp + m] }),
+            (Op::Home(disp), 8, false) => home!(self, disp, |m|
+                short { movzx Rd(d), BYTE [BYTE rbp + m] } long { movzx Rd(d), BYTE [DWORD rbp + m] }),
+            _ => self.mov(d, b),
+        }
+    }
+
+    /// `d = a + imm`
+    pub fn lea(&mut self, size: Size, d: u8, a: u8, imm: i32) {
+        match (size, i8::try_from(imm)) {
+            (Size::Q, Ok(imm)) => dynasm!(self ; .arch x64 ; lea Rq(d), [BYTE Rq(a) + imm]),
+            (Size::Q, Err(_)) => dynasm!(self ; .arch x64 ; lea Rq(d), [DWORD Rq(a) + imm]),
+            (Size::D, Ok(imm)) => dynasm!(self ; .arch x64 ; lea Rd(d), [BYTE Rq(a) + imm]),
+            (Size::D, Err(_)) => dynasm!(self ; .arch x64 ; lea Rd(d), [DWORD Rq(a) + imm]),
+        }
+    }
+
+    /// `d = a + (b << scale)`
+    pub fn lea_sum(&mut self, size: Size, d: u8, a: u8, b: u8, scale: u8) {
+        match (size, scale) {
+            (Size::Q, 0) => dynasm!(self ; .arch x64 ; lea Rq(d), [Rq(a) + Rq(b)]),
+            (Size::Q, 1) => dynasm!(self ; .arch x64 ; lea Rq(d), [Rq(a) + Rq(b) * 2]),
+            (Size::Q, 2) => dynasm!(self ; .arch x64 ; lea Rq(d), [Rq(a) + Rq(b) * 4]),
+            (Size::Q, _) => dynasm!(self ; .arch x64 ; lea Rq(d), [Rq(a) + Rq(b) * 8]),
+            (Size::D, 0) => dynasm!(self ; .arch x64 ; lea Rd(d), [Rq(a) + Rq(b)]),
+            (Size::D, 1) => dynasm!(self ; .arch x64 ; lea Rd(d), [Rq(a) + Rq(b) * 2]),
+            (Size::D, 2) => dynasm!(self ; .arch x64 ; lea Rd(d), [Rq(a) + Rq(b) * 4]),
+            (Size::D, _) => dynasm!(self ; .arch x64 ; lea Rd(d), [Rq(a) + Rq(b) * 8]),
+        }
+    }
+
+    /// `d = a rotated right`
+    pub fn rorx(&mut self, d: u8, a: u8, amount: u8) {
+        dynasm!(self ; .arch x64 ; rorx Rq(d), Rq(a), amount as i8);
+    }
+
+    /// `d = d rotated right by cl`
+    pub fn ror_cl(&mut self, d: u8) {
+        dynasm!(self ; .arch x64 ; ror Rq(d), cl);
+    }
+
+    /// Flags of `a & b`.
+    pub fn test(&mut self, size: Size, a: u8, b: Op) {
+        match (size, b) {
+            (Size::Q, Op::Reg(b)) => dynasm!(self ; .arch x64 ; test Rq(a), Rq(b)),
+            (Size::D, Op::Reg(b)) => dynasm!(self ; .arch x64 ; test Rd(a), Rd(b)),
+            (Size::Q, Op::Imm(imm)) => dynasm!(self ; .arch x64 ; test Rq(a), DWORD imm),
+            (Size::D, Op::Imm(imm)) => dynasm!(self ; .arch x64 ; test Rd(a), DWORD imm),
+            (_, Op::Home(_)) => debug_assert!(false, "memory in a test"),
+        }
+    }
+
+    /// `d = cc ? 1 : 0`
+    pub fn setcc(&mut self, cc: Cc, d: u8) {
+        // REX, so that the low byte of any register is meant.
+        self.0.extend([0x40 | d >> 3, 0x0f, 0x90 | cc as u8, 0xc0 | d & 7]);
+        dynasm!(self ; .arch x64 ; movzx Rd(d), Rb(d));
+    }
+
+    /// `d = cc ? b : d`
+    pub fn cmov(&mut self, cc: Cc, d: u8, b: u8) {
+        self.0.extend([0x48 | (d >> 3) << 2 | b >> 3, 0x0f, 0x40 | cc as u8, 0xc0 | (d & 7) << 3 | b & 7]);
+    }
+
+    /// `d *= b`
+    pub fn imul(&mut self, size: Size, d: u8, b: Op) {
+        match (size, b) {
+            (Size::Q, Op::Reg(b)) => dynasm!(self ; .arch x64 ; imul Rq(d), Rq(b)),
+            (Size::D, Op::Reg(b)) => dynasm!(self ; .arch x64 ; imul Rd(d), Rd(b)),
+            (Size::Q, Op::Home(disp)) => home!(self, disp, |m|
+                short { imul Rq(d), [BYTE rbp + m] } long { imul Rq(d), [DWORD rbp + m] }),
+            (Size::D, Op::Home(disp)) => home!(self, disp, |m|
+                short { imul Rd(d), [BYTE rbp + m] } long { imul Rd(d), [DWORD rbp + m] }),
+            (Size::Q, Op::Imm(imm)) => dynasm!(self ; .arch x64 ; imul Rq(d), Rq(d), DWORD imm),
+            (Size::D, Op::Imm(imm)) => dynasm!(self ; .arch x64 ; imul Rd(d), Rd(d), DWORD imm),
+        }
+    }
+
+    /// `rdx:rax = rax * b`, unsigned or signed.
+    pub fn mul_wide(&mut self, b: u8, signed: bool) {
+        if signed {
+            dynasm!(self ; .arch x64 ; imul Rq(b));
+        } else {
+            dynasm!(self ; .arch x64 ; mul Rq(b));
+        }
+    }
+
+    /// Quotient in `rax`, remainder in `rdx`, of `rax` by `b`.
+    pub fn divide(&mut self, b: u8, signed: bool) {
+        if signed {
+            dynasm!(self ; .arch x64 ; cqo ; idiv Rq(b));
+        } else {
+            dynasm!(self ; .arch x64 ; xor edx, edx ; div Rq(b));
+        }
+    }
+
+    /// `d = -d`
+    pub fn neg(&mut self, d: u8) {
+        dynasm!(self ; .arch x64 ; neg Rq(d));
+    }
+
+    /// `d = !d`
+    pub fn not(&mut self, d: u8) {
+        dynasm!(self ; .arch x64 ; not Rq(d));
+    }
+
+    /// Reverses the bytes of `d`.
+    pub fn bswap(&mut self, d: u8) {
+        dynasm!(self ; .arch x64 ; bswap Rq(d));
+    }
+
+    /// `d = [rbp + index + disp]`
+    pub fn load_table(&mut self, d: u8, index: u8, disp: i32) {
+        dynasm!(self ; .arch x64 ; mov Rq(d), [DWORD rbp + Rq(index) + disp]);
+    }
+
+    /// Flags of `a - [rbp + index + disp]`.
+    pub fn cmp_table(&mut self, a: u8, index: u8, disp: i32) {
+        dynasm!(self ; .arch x64 ; cmp Rq(a), [DWORD rbp + Rq(index) + disp]);
+    }
+
+    /// `d = [a + b]` of so many bytes, extended.
+    pub fn load(&mut self, d: u8, a: u8, b: u8, bytes: u64, signed: bool) {
+        match (bytes, signed) {
+            (1, false) => dynasm!(self ; .arch x64 ; movzx Rd(d), BYTE [Rq(a) + Rq(b)]),
+            (1, true) => dynasm!(self ; .arch x64 ; movsx Rq(d), BYTE [Rq(a) + Rq(b)]),
+            (2, false) => dynasm!(self ; .arch x64 ; movzx Rd(d), WORD [Rq(a) + Rq(b)]),
+            (2, true) => dynasm!(self ; .arch x64 ; movsx Rq(d), WORD [Rq(a) + Rq(b)]),
+            (4, false) => dynasm!(self ; .arch x64 ; mov Rd(d), [Rq(a) + Rq(b)]),
+            (4, true) => dynasm!(self ; .arch x64 ; movsxd Rq(d), DWORD [Rq(a) + Rq(b)]),
+            _ => dynasm!(self ; .arch x64 ; mov Rq(d), [Rq(a) + Rq(b)]),
+        }
+    }
+
+    /// `[a + b] = v` of so many bytes.
+    pub fn store(&mut self, a: u8, b: u8, v: Op, bytes: u64) {
+        match (bytes, v) {
+            (1, Op::Reg(v)) => dynasm!(self ; .arch x64 ; mov [Rq(a) + Rq(b)], Rb(v)),
+            (2, Op::Reg(v)) => dynasm!(self ; .arch x64 ; mov [Rq(a) + Rq(b)], Rw(v)),
+            (4, Op::Reg(v)) => dynasm!(self ; .arch x64 ; mov [Rq(a) + Rq(b)], Rd(v)),
+            (_, Op::Reg(v)) => dynasm!(self ; .arch x64 ; mov [Rq(a) + Rq(b)], Rq(v)),
+            (1, Op::Imm(v)) => dynasm!(self ; .arch x64 ; mov BYTE [Rq(a) + Rq(b)], BYTE v as i8),
+            (2, Op::Imm(v)) => dynasm!(self ; .arch x64 ; mov WORD [Rq(a) + Rq(b)], WORD v as i16),
+            (4, Op::Imm(v)) => dynasm!(self ; .arch x64 ; mov DWORD [Rq(a) + Rq(b)], DWORD v),
+            (_, Op::Imm(v)) => dynasm!(self ; .arch x64 ; mov QWORD [Rq(a) + Rq(b)], DWORD v),
+            (_, Op::Home(_)) => debug_assert!(false, "memory to memory"),
+        }
+    }
+
+    /// `x = [a + b]`, a double or (4 bytes) a single.
+    pub fn load_x(&mut self, x: u8, a: u8, b: u8) {
+        dynasm!(self ; .arch x64 ; vmovsd Rx(x), QWORD [Rq(a) + Rq(b)]);
+    }
+
+    /// `[a + b] = x` of 4 or 8 bytes.
+    pub fn store_x(&mut self, a: u8, b: u8, x: u8, bytes: u64) {
+        if bytes == 4 {
+            dynasm!(self ; .arch x64 ; vmovss DWORD [Rq(a) + Rq(b)], Rx(x));
+        } else {
+            dynasm!(self ; .arch x64 ; vmovsd QWORD [Rq(a) + Rq(b)], Rx(x));
+        }
+    }
+
+    /// `x = [rbp + disp]`
+    pub fn load_x_home(&mut self, x: u8, disp: i32) {
+        dynasm!(self ; .arch x64 ; vmovsd Rx(x), QWORD [DWORD rbp + disp]);
+    }
+
+    /// `[rbp + disp] = x`
+    pub fn store_x_home(&mut self, disp: i32, x: u8) {
+        dynasm!(self ; .arch x64 ; vmovsd QWORD [DWORD rbp + disp], Rx(x));
+    }
+
+    /// `x = general register`
+    pub fn movq_to_x(&mut self, x: u8, r: u8) {
+        dynasm!(self ; .arch x64 ; vmovq Rx(x), Rq(r));
+    }
+
+    /// `general register = x`
+    pub fn movq_from_x(&mut self, r: u8, x: u8) {
+        dynasm!(self ; .arch x64 ; vmovq Rq(r), Rx(x));
+    }
+
+    /// `x = y`
+    pub fn mov_x(&mut self, x: u8, y: u8) {
+        if x != y {
+            dynasm!(self ; .arch x64 ; vmovaps Rx(x), Rx(y));
+        }
+    }
+
+    /// `jmp [rbp + index + disp]`
+    pub fn jmp_table(&mut self, index: u8, disp: i32) {
+        dynasm!(self ; .arch x64 ; jmp QWORD [DWORD rbp + Rq(index) + disp]);
+    }
+}

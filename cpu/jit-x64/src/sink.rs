@@ -1,0 +1,230 @@
+//! Where emitted bytes go: a hot and a cold part, with the jumps between them resolved at the end.
+
+use dynasmrt::{AssemblyOffset, DynasmApi};
+
+/// Bytes of one part; what the `dynasm!` macro writes to.
+#[derive(Default)]
+pub struct Bytes(pub Vec<u8>);
+
+impl Extend<u8> for Bytes {
+    fn extend<T: IntoIterator<Item = u8>>(&mut self, iter: T) {
+        self.0.extend(iter);
+    }
+}
+
+impl<'a> Extend<&'a u8> for Bytes {
+    fn extend<T: IntoIterator<Item = &'a u8>>(&mut self, iter: T) {
+        self.0.extend(iter);
+    }
+}
+
+impl DynasmApi for Bytes {
+    fn offset(&self) -> AssemblyOffset {
+        AssemblyOffset(self.0.len())
+    }
+
+    #[inline(always)]
+    fn push(&mut self, byte: u8) {
+        self.0.push(byte);
+    }
+
+    #[inline(always)]
+    fn push_i32(&mut self, value: i32) {
+        self.0.extend_from_slice(&value.to_le_bytes());
+    }
+
+    #[inline(always)]
+    fn push_i64(&mut self, value: i64) {
+        self.0.extend_from_slice(&value.to_le_bytes());
+    }
+
+    fn align(&mut self, alignment: usize, with: u8) {
+        while !self.0.len().is_multiple_of(alignment) {
+            self.0.push(with);
+        }
+    }
+}
+
+/// A place in the code of one unit.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub enum At {
+    /// In the hot part.
+    Hot(u32),
+    /// In the cold part.
+    Cold(u32),
+    /// Anywhere: an executable address.
+    Fixed(u64),
+}
+
+/// A 32-bit displacement to fill in, relative to its own end.
+#[derive(Copy, Clone, Debug)]
+pub struct Fixup {
+    /// Where it stands.
+    pub field: At,
+    /// What it leads to.
+    pub target: At,
+}
+
+/// Condition codes, as the low bits of a jump's opcode.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+#[allow(missing_docs)]
+#[repr(u8)]
+pub enum Cc {
+    O = 0,
+    NO = 1,
+    B = 2,
+    AE = 3,
+    E = 4,
+    NE = 5,
+    BE = 6,
+    A = 7,
+    S = 8,
+    NS = 9,
+    P = 10,
+    NP = 11,
+    L = 12,
+    GE = 13,
+    LE = 14,
+    G = 15,
+}
+
+impl Cc {
+    /// The opposite.
+    pub fn not(self) -> Cc {
+        const ALL: [Cc; 16] = [
+            Cc::O,
+            Cc::NO,
+            Cc::B,
+            Cc::AE,
+            Cc::E,
+            Cc::NE,
+            Cc::BE,
+            Cc::A,
+            Cc::S,
+            Cc::NS,
+            Cc::P,
+            Cc::NP,
+            Cc::L,
+            Cc::GE,
+            Cc::LE,
+            Cc::G,
+        ];
+        ALL[(self as usize ^ 1) & 15]
+    }
+}
+
+/// The code of one unit while it is made.
+#[derive(Default)]
+pub struct Sink {
+    /// What runs.
+    pub hot: Bytes,
+    /// What seldom runs.
+    pub cold: Bytes,
+    /// Displacements to fill in.
+    pub fixups: Vec<Fixup>,
+}
+
+impl Sink {
+    /// Empties it.
+    pub fn clear(&mut self) {
+        self.hot.0.clear();
+        self.cold.0.clear();
+        self.fixups.clear();
+    }
+
+    /// Here in the hot part.
+    pub fn here(&self) -> At {
+        At::Hot(self.hot.0.len() as u32)
+    }
+
+    /// Here in the cold part.
+    pub fn here_cold(&self) -> At {
+        At::Cold(self.cold.0.len() as u32)
+    }
+
+    fn part(&mut self, cold: bool) -> &mut Bytes {
+        if cold { &mut self.cold } else { &mut self.hot }
+    }
+
+    fn displacement(&mut self, cold: bool, target: At) -> usize {
+        let at = self.part(cold).0.len() as u32;
+        self.part(cold).push_i32(0);
+        self.fixups.push(Fixup { field: if cold { At::Cold(at) } else { At::Hot(at) }, target });
+        self.fixups.len() - 1
+    }
+
+    /// A conditional jump from the hot part; gives the number of its fixup.
+    pub fn jcc(&mut self, cc: Cc, target: At) -> usize {
+        self.hot.0.extend([0x0f, 0x80 | cc as u8]);
+        self.displacement(false, target)
+    }
+
+    /// A jump from the hot part.
+    pub fn jmp(&mut self, target: At) -> usize {
+        self.hot.0.push(0xe9);
+        self.displacement(false, target)
+    }
+
+    /// A jump from the cold part.
+    pub fn jmp_cold(&mut self, target: At) -> usize {
+        self.cold.0.push(0xe9);
+        self.displacement(true, target)
+    }
+
+    /// A conditional jump from the cold part.
+    pub fn jcc_cold(&mut self, cc: Cc, target: At) -> usize {
+        self.cold.0.extend([0x0f, 0x80 | cc as u8]);
+        self.displacement(true, target)
+    }
+
+    /// A call from the cold part.
+    pub fn call_cold(&mut self, target: At) -> usize {
+        self.cold.0.push(0xe8);
+        self.displacement(true, target)
+    }
+
+    /// A call from the hot part.
+    pub fn call(&mut self, target: At) -> usize {
+        self.hot.0.push(0xe8);
+        self.displacement(false, target)
+    }
+
+    /// Leads a fixup to here in the hot part.
+    pub fn land(&mut self, fixup: usize) {
+        let here = self.here();
+        self.lead(fixup, here);
+    }
+
+    /// Leads a fixup to here in the cold part.
+    pub fn land_cold(&mut self, fixup: usize) {
+        let here = self.here_cold();
+        self.lead(fixup, here);
+    }
+
+    /// Leads a fixup to `target`.
+    pub fn lead(&mut self, fixup: usize, target: At) {
+        if let Some(fixup) = self.fixups.get_mut(fixup) {
+            fixup.target = target;
+        }
+    }
+
+    /// Fills in all displacements for code whose parts will execute at these addresses.
+    pub fn resolve(&mut self, hot: u64, cold: u64) {
+        let address = |at: At| match at {
+            At::Hot(offset) => hot + offset as u64,
+            At::Cold(offset) => cold + offset as u64,
+            At::Fixed(address) => address,
+        };
+        for fixup in &self.fixups {
+            let displacement = address(fixup.target).wrapping_sub(address(fixup.field) + 4) as i32;
+            let (part, at) = match fixup.field {
+                At::Hot(at) => (&mut self.hot, at),
+                At::Cold(at) => (&mut self.cold, at),
+                At::Fixed(_) => continue,
+            };
+            if let Some(field) = part.0.get_mut(at as usize..at as usize + 4) {
+                field.copy_from_slice(&displacement.to_le_bytes());
+            }
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! The code that all blocks share: the way in, the ways out, and calls of helpers.
+//!
+//! Where a helper fails, the block is left with the state as it is before the instruction. Every place that may do so
+//! says which instruction that is by a number in [`places::WHY`]: [`describe`].
+
+use dynasm::dynasm;
+use dynasmrt::DynasmApi;
+
+use cpu_jit::helpers::Helper;
+
+use crate::asm::{BIAS, Op, reg};
+use crate::places::{self, ARG0, ARG1, PAGE, PC, Place, Places, WHY};
+use crate::sink::{Bytes, Cc};
+
+/// What the bits of MXCSR are without any flag: all exceptions masked, round to nearest even.
+const MXCSR: i32 = 0x1f80;
+
+/// The instruction at `offset` in the page, and how many of the block's instructions have not run before it.
+pub fn describe(offset: u32, left: u32) -> u32 {
+    offset << 8 | left & 0xff
+}
+
+/// Reasons to leave, as [`places::WHY`] has them at the end.
+pub const REASONS: [cpu_jit::Exit; 4] =
+    [cpu_jit::Exit::Follow, cpu_jit::Exit::Lookup, cpu_jit::Exit::Interpret, cpu_jit::Exit::Budget];
+
+/// Offsets of the shared code.
+#[derive(Copy, Clone, Default, Debug)]
+pub struct Trampolines {
+    /// `extern "C" fn(frame + BIAS, guest, code)`.
+    pub enter: usize,
+    /// `eax`: offset in the page.
+    pub follow: usize,
+    /// The program counter is set.
+    pub lookup: usize,
+    /// `eax`: what [`describe`] gave.
+    pub interpret: usize,
+    /// `eax`: offset in the page.
+    pub budget: usize,
+    /// By width: 1, 2, 4, 8 bytes.
+    pub load: [usize; 4],
+    /// By width.
+    pub store: [usize; 4],
+    /// The others take their operation's number in [`places::CODE`].
+    pub rmw: usize,
+    /// See `rmw`.
+    pub compare_exchange: usize,
+    /// See `rmw`.
+    pub call: usize,
+    /// See `rmw`.
+    pub float: usize,
+    /// See `rmw`.
+    pub pure: usize,
+}
+
+/// Stores or loads what is pinned.
+fn pins(b: &mut Bytes, places: &Places, load: bool) {
+    for (slot, place) in places.pinned() {
+        let home = places::home(slot);
+        match (place, load) {
+            (Place::Reg(r), true) => b.mov(r, Op::Home(home)),
+            (Place::Reg(r), false) => b.mov_home(home, Op::Reg(r)),
+            (Place::X(x), true) => b.load_x_home(x, home),
+            (Place::X(x), false) => b.store_x_home(home, x),
+            (Place::Memory, _) => {}
+        }
+    }
+}
+
+/// Leads the displacement at `field` to `target`.
+fn lead(b: &mut Bytes, field: usize, target: usize) {
+    let displacement = (target as i64 - (field as i64 + 4)) as i32;
+    if let Some(bytes) = b.0.get_mut(field..field + 4) {
+        bytes.copy_from_slice(&displacement.to_le_bytes());
+    }
+}
+
+fn jmp(b: &mut Bytes, target: usize) {
+    b.0.push(0xe9);
+    b.push_i32(0);
+    lead(b, b.0.len() - 4, target);
+}
+
+/// Emits the shared code.
+pub fn emit(b: &mut Bytes, places: &Places) -> Trampolines {
+    let helpers = places.layout.helpers;
+    let mut t = Trampolines { enter: b.0.len(), ..Trampolines::default() };
+    dynasm!(b ; .arch x64
+        ; push rbp ; push rbx ; push r12 ; push r13 ; push r14 ; push r15
+        ; sub rsp, BYTE 24
+        ; mov rbp, rdi
+        ; mov [rsp], rsi
+        ; stmxcsr [rsp + 8]
+        ; mov DWORD [rsp + 12], DWORD MXCSR
+        ; ldmxcsr [rsp + 12]
+    );
+    b.mov(reg::R15, Op::Home(places::REMAINING));
+    pins(b, places, true);
+    dynasm!(b ; .arch x64 ; jmp rdx);
+
+    // The common way out, with pinned registers to store, and behind that.
+    let exit = b.0.len();
+    pins(b, places, false);
+    let exit_stored = b.0.len();
+    b.mov_home(places::REMAINING, Op::Reg(reg::R15));
+    dynasm!(b ; .arch x64
+        ; stmxcsr [rsp + 12]
+        ; mov eax, [rsp + 12]
+        ; and eax, BYTE 0x3f
+        ; ldmxcsr [rsp + 8]
+        ; add rsp, BYTE 24
+        ; pop r15 ; pop r14 ; pop r13 ; pop r12 ; pop rbx ; pop rbp
+        ; ret
+    );
+
+    let to_page = |b: &mut Bytes| {
+        b.add(crate::asm::Size::Q, reg::RAX, Op::Home(PAGE));
+        if places.layout.address_bits == 32 {
+            b.mov32(reg::RAX, Op::Reg(reg::RAX));
+        }
+        b.mov_home(PC, Op::Reg(reg::RAX));
+    };
+    let because = |b: &mut Bytes, why: cpu_jit::Exit| {
+        let number = REASONS.iter().position(|reason| *reason == why).unwrap_or(0);
+        b.set_home32(WHY, number as u32);
+    };
+    t.follow = b.0.len();
+    to_page(b);
+    because(b, cpu_jit::Exit::Follow);
+    jmp(b, exit);
+    t.lookup = b.0.len();
+    because(b, cpu_jit::Exit::Lookup);
+    jmp(b, exit);
+    t.budget = b.0.len();
+    to_page(b);
+    because(b, cpu_jit::Exit::Budget);
+    jmp(b, exit);
+    let described = |b: &mut Bytes, exit: usize| {
+        dynasm!(b ; .arch x64 ; mov ecx, eax ; and ecx, DWORD 0xff ; add r15, rcx ; shr eax, BYTE 8);
+        to_page(b);
+        because(b, cpu_jit::Exit::Interpret);
+        jmp(b, exit);
+    };
+    t.interpret = b.0.len();
+    described(b, exit);
+    let failed = b.0.len();
+    dynasm!(b ; .arch x64 ; add rsp, BYTE 8);
+    b.mov32(reg::RAX, Op::Home(WHY));
+    described(b, exit_stored);
+
+    for (i, bytes) in [1, 2, 4, 8].into_iter().enumerate() {
+        t.load[i] = call(b, places, failed, helpers.load, Some(bytes), false);
+        t.store[i] = call(b, places, failed, helpers.store, Some(bytes), false);
+    }
+    t.rmw = call(b, places, failed, helpers.rmw, None, false);
+    t.compare_exchange = call(b, places, failed, helpers.compare_exchange, None, false);
+    t.call = call(b, places, failed, helpers.call, None, false);
+    t.float = call(b, places, failed, helpers.float, None, true);
+    t.pure = call(b, places, failed, helpers.pure, None, true);
+    t
+}
+
+/// A call of a helper that changes no register; operands and result are in the frame.
+fn call(
+    b: &mut Bytes,
+    places: &Places,
+    failed: usize,
+    helper: Helper,
+    code: Option<i32>,
+    uses_floats: bool,
+) -> usize {
+    b.align(16, 0xcc);
+    let start = b.0.len();
+    let temporaries = [reg::RAX, reg::RCX, reg::RDX];
+    for (r, saved) in temporaries.into_iter().zip(places::SAVED) {
+        b.mov_home(places::spill(saved), Op::Reg(r));
+    }
+    pins(b, places, false);
+    b.mov_home(places::REMAINING, Op::Reg(reg::R15));
+    // Above the return address is what `enter` put on the stack.
+    dynasm!(b ; .arch x64 ; mov rdi, [rsp + 8]);
+    b.mov(reg::RSI, Op::Home(ARG0));
+    b.mov(reg::RDX, Op::Home(ARG1));
+    match code {
+        Some(code) => b.set(reg::RCX, code as u64),
+        None => b.mov(reg::RCX, Op::Home(places::spill(places::CODE))),
+    }
+    dynasm!(b ; .arch x64 ; sub rsp, BYTE 8);
+    if uses_floats {
+        // What the helper's own arithmetic raises is not the guest's.
+        dynasm!(b ; .arch x64 ; stmxcsr [rsp]);
+    }
+    b.set(reg::RAX, helper as usize as u64);
+    dynasm!(b ; .arch x64 ; call rax);
+    if uses_floats {
+        dynasm!(b ; .arch x64 ; ldmxcsr [rsp]);
+    }
+    dynasm!(b ; .arch x64 ; add rsp, BYTE 8 ; test edx, edx);
+    b.0.extend([0x0f, 0x80 | Cc::E as u8]);
+    b.push_i32(0);
+    let field = b.0.len() - 4;
+    lead(b, field, failed);
+    b.mov_home(ARG0, Op::Reg(reg::RAX));
+    pins(b, places, true);
+    for (r, saved) in temporaries.into_iter().zip(places::SAVED) {
+        b.mov(r, Op::Home(places::spill(saved)));
+    }
+    dynasm!(b ; .arch x64 ; ret);
+    start
+}
+
+/// The address that [`Trampolines::enter`] takes for a frame.
+pub fn biased(frame: &cpu_core::Frame) -> *const u8 {
+    std::ptr::from_ref(frame).cast::<u8>().wrapping_add(BIAS)
+}

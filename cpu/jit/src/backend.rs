@@ -1,0 +1,109 @@
+//! What a host architecture offers: code for a block, and a way into it.
+//!
+//! Compiled code keeps some slots of the [`Frame`] in host registers ("pinned"), the same ones everywhere, so that any code
+//! may go on to any other without moving a value. It never traps and never calls a device: an instruction that
+//! would is left to the interpreter, with the guest's state as it is before it.
+
+use cpu_core::Frame;
+
+use crate::helpers::Helpers;
+use crate::ir::{Node, Slot};
+
+/// Compiled code: the host address at which a block starts.
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Code(pub u64);
+
+/// A jump in compiled code that can be led elsewhere.
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Site(pub u32);
+
+/// Why compiled code came back. Where is in [`Frame::pc`], how many instructions were left in [`Frame::remaining`].
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub enum Exit {
+    /// The next block, in the same page, was not compiled when this one was.
+    Follow,
+    /// The jump cache does not know the target.
+    Lookup,
+    /// The next instruction is one for the interpreter.
+    Interpret,
+    /// Fewer instructions remain than the next block holds.
+    Budget,
+}
+
+/// What a machine of one instruction set looks like to compiled code.
+#[derive(Copy, Clone, Debug)]
+pub struct Layout {
+    /// Functions that compiled code calls.
+    pub helpers: Helpers,
+    /// Slots by how much they gain from a register; the first few get one.
+    pub pins: &'static [Slot],
+    /// The same for slots that hold floating-point values.
+    pub float_pins: &'static [Slot],
+    /// Slots from here on, below `float_end`, hold floating-point values.
+    pub float_start: Slot,
+    /// See `float_start`.
+    pub float_end: Slot,
+    /// Bits of an address, 32 or 64.
+    pub address_bits: u32,
+}
+
+/// A block to compile.
+#[derive(Copy, Clone, Debug)]
+pub struct Unit<'a> {
+    /// What it does.
+    pub nodes: &'a [Node],
+    /// For each call of the block, the number under which [`crate::Quick::quick_call`] runs it; `None`: the interpreter does.
+    pub calls: &'a [Option<u64>],
+    /// Instructions.
+    pub instructions: u32,
+    /// Their bytes.
+    pub bytes: u32,
+    /// Where the first one stands in its page.
+    pub offset: u32,
+}
+
+/// What became of a block.
+#[derive(Clone, Debug)]
+pub struct Compiled {
+    /// Where it starts.
+    pub code: Code,
+    /// Bytes of host code.
+    pub size: usize,
+    /// Jumps to other blocks of the page, by the offset of the target; until they are led there they leave.
+    pub links: Vec<(u32, Site)>,
+}
+
+/// A block was not compiled.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub enum Refused {
+    /// The code memory is full.
+    Full,
+    /// The block needs more than the back end has; it will not succeed later.
+    TooComplex,
+}
+
+/// Compiles for the host's architecture.
+pub trait Backend: Send {
+    /// To be called once, before anything is compiled.
+    fn install(&mut self, layout: Layout);
+    /// Compiles a block.
+    fn compile(&mut self, unit: &Unit) -> Result<Compiled, Refused>;
+    /// Leads a jump to `code`.
+    fn link(&mut self, site: Site, code: Code);
+    /// Makes what jumps to `code` by way of the jump cache leave with [`Exit::Lookup`].
+    fn retire(&mut self, code: Code);
+    /// Forgets all code.
+    fn clear(&mut self);
+    /// Runs `code` until it leaves. Gives why, and the floating-point flags that it raised (as `cpu_fp::Flags`).
+    ///
+    /// # Safety
+    ///
+    /// `code` was compiled by this back end since it was last cleared, for the instructions that [`Frame::page`] leads to;
+    /// `guest` is what the helpers were made for; `frame` is its frame.
+    #[allow(unsafe_code)]
+    unsafe fn enter(&self, frame: &Frame, guest: *const (), code: Code) -> (Exit, u8);
+    /// Host code of a block as text, for people.
+    fn dump(&self, compiled: &Compiled) -> String;
+    /// Bytes of code memory in use, and in all.
+    fn usage(&self) -> (usize, usize);
+}

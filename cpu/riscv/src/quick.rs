@@ -1,0 +1,164 @@
+//! What compiled code asks of a hart: the common case of each operation, or nothing.
+
+use cpu_core::memory::PAGE_SIZE;
+use cpu_core::{AccessKind, FloatFormat, FloatOp, Frame, Rmw, Rounding, Semantics, Width};
+use cpu_jit::{Layout, Quick, Slot};
+
+use crate::lift::Call;
+use crate::state::{State, sign_extend, slot};
+
+/// Integer registers by how much compilers use them: what compressed instructions can name, the stack pointer, the return
+/// address, then the temporaries.
+const PINS: [Slot; 10] =
+    [Slot(15), Slot(14), Slot(10), Slot(13), Slot(12), Slot(11), Slot(8), Slot(2), Slot(9), Slot(1)];
+
+/// Arguments `fa0` to `fa7`, then temporaries.
+const FLOAT_PINS: [Slot; 12] = {
+    const fn f(r: u16) -> Slot {
+        Slot(slot::FLOAT + r)
+    }
+    [f(15), f(14), f(13), f(12), f(11), f(10), f(0), f(1), f(2), f(3), f(16), f(17)]
+};
+
+/// What a hart looks like to compiled code.
+pub(crate) fn layout<const XLEN: u32>() -> Layout {
+    Layout {
+        helpers: cpu_jit::helpers::Helpers::of::<State<XLEN>>(),
+        pins: &PINS,
+        float_pins: &FLOAT_PINS,
+        float_start: Slot(slot::FLOAT),
+        float_end: Slot(slot::FLOAT + 32),
+        address_bits: XLEN,
+    }
+}
+
+impl Call {
+    /// The number by which compiled code calls it; `None` for what the interpreter runs.
+    pub(crate) fn number(self) -> Option<u64> {
+        match self {
+            Call::LoadReserved(width) => Some(width.bytes()),
+            Call::StoreConditional(width) => Some(width.bytes() | 0x100),
+            Call::CheckRounding => Some(0x200),
+            Call::System(_) => None,
+        }
+    }
+}
+
+impl<const XLEN: u32> State<XLEN> {
+    /// Enters the page of `addr` into the TLB; `None` where that is not possible, or had an effect on code or contexts.
+    #[cold]
+    fn quick_fill(&self, addr: u64, width: Width, kind: AccessKind) -> Option<()> {
+        if addr % PAGE_SIZE + width.bytes() > PAGE_SIZE {
+            return None;
+        }
+        let tlb = &self.frame.tlb;
+        let before = (tlb.flushes(), self.memory.changed_epoch());
+        let found = self.translate(addr, kind, width.bytes(), true).ok()?;
+        let page = self.memory.page(found.paddr)?;
+        if !found.whole_page || (kind == AccessKind::Write && !page.writable) {
+            return None;
+        }
+        tlb.insert(self.frame.data_context.get(), kind, addr, found.paddr, found.size);
+        (before == (tlb.flushes(), self.memory.changed_epoch())).then_some(())
+    }
+
+    fn quick_for_store(&self, addr: u64, width: Width) -> Option<u64> {
+        let (tlb, context) = (&self.frame.tlb, self.frame.data_context.get());
+        let value = match tlb.load_for_store(context, addr, width) {
+            Some(value) => value,
+            None => {
+                self.quick_fill(addr, width, AccessKind::Write)?;
+                tlb.load_for_store(context, addr, width)?
+            }
+        };
+        Some(sign_extend(value, width))
+    }
+
+    fn quick_load_reserved(&self, addr: u64, width: Width) -> Option<u64> {
+        // Only RAM can be reserved: what the TLB's other table knows is.
+        self.quick_for_store(addr, width)?;
+        let value = sign_extend(self.quick_load(addr, width)?, width);
+        self.sys.reservation.set(Some((addr, value)));
+        Some(value)
+    }
+
+    fn quick_store_conditional(&self, addr: u64, width: Width, value: u64) -> Option<u64> {
+        let held = self.quick_for_store(addr, width)?;
+        let reserved = self.sys.reservation.take();
+        let holds = reserved.is_some_and(|(at, expected)| at == addr && held == sign_extend(expected, width));
+        if holds {
+            self.frame.tlb.store(self.frame.data_context.get(), addr, width, value);
+        }
+        Some(!holds as u64)
+    }
+}
+
+impl<const XLEN: u32> Quick for State<XLEN> {
+    fn frame(&self) -> &Frame {
+        &self.frame
+    }
+
+    fn quick_load(&self, addr: u64, width: Width) -> Option<u64> {
+        let (tlb, context) = (&self.frame.tlb, self.frame.data_context.get());
+        tlb.load(context, addr, width).or_else(|| {
+            self.quick_fill(addr, width, AccessKind::Read)?;
+            tlb.load(context, addr, width)
+        })
+    }
+
+    fn quick_store(&self, addr: u64, width: Width, value: u64) -> bool {
+        let (tlb, context) = (&self.frame.tlb, self.frame.data_context.get());
+        tlb.store(context, addr, width, value)
+            || (self.quick_fill(addr, width, AccessKind::Write).is_some()
+                && (tlb.store(context, addr, width, value)
+                    || self.quick_store_beside_code(addr, width, value)))
+    }
+
+    fn quick_rmw(&self, op: Rmw, addr: u64, width: Width, value: u64) -> Option<u64> {
+        let old = self.quick_for_store(addr, width)?;
+        let new = op.eval(old, sign_extend(value, width));
+        self.frame.tlb.store(self.frame.data_context.get(), addr, width, new);
+        Some(old)
+    }
+
+    fn quick_compare_exchange(&self, addr: u64, width: Width, expected: u64, new: u64) -> Option<u64> {
+        let old = self.quick_for_store(addr, width)?;
+        if old == sign_extend(expected, width) {
+            self.frame.tlb.store(self.frame.data_context.get(), addr, width, new);
+        }
+        Some(old)
+    }
+
+    fn quick_call(&self, number: u64, [a, b]: [u64; 2]) -> Option<u64> {
+        let width = Width::from_bytes(number & 0xff);
+        match (number >> 8, width) {
+            (0, Some(width)) => self.quick_load_reserved(a, width),
+            (1, Some(width)) => self.quick_store_conditional(a, width, b),
+            // The rounding mode is valid.
+            (2, _) => (self.frm.get() <= 4).then_some(0),
+            _ => None,
+        }
+    }
+
+    fn quick_float(&self, op: FloatOp, format: FloatFormat, rounding: Rounding, args: [u64; 3]) -> u64 {
+        self.float(op, format, rounding, args)
+    }
+
+    fn raise_float_flags(&self, flags: u8) {
+        let before = self.fflags.get();
+        if flags | before != before {
+            self.fflags.set(flags | before);
+            self.dirty_fs();
+        }
+    }
+}
+
+impl<const XLEN: u32> State<XLEN> {
+    /// Stores to a page with code, where there is none.
+    fn quick_store_beside_code(&self, addr: u64, width: Width, value: u64) -> bool {
+        let Ok(found) = self.translate(addr, AccessKind::Write, width.bytes(), false) else { return false };
+        let bytes = value.to_le_bytes();
+        let Some(bytes) = bytes.get(..width.bytes() as usize) else { return false };
+        !self.memory.is_code(found.paddr, width.bytes()) && self.memory.write(found.paddr, bytes).is_ok()
+    }
+}
