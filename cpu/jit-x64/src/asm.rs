@@ -31,6 +31,16 @@ pub enum Op {
     Imm(i32),
 }
 
+/// Floating-point arithmetic.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+#[allow(missing_docs)]
+pub enum Arith {
+    Add,
+    Sub,
+    Mul,
+    Div,
+}
+
 /// The size of an operation.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
 pub enum Size {
@@ -380,5 +390,104 @@ impl Bytes {
     /// `jmp [rbp + index + disp]`
     pub fn jmp_table(&mut self, index: u8, disp: i32) {
         dynasm!(self ; .arch x64 ; jmp QWORD [DWORD rbp + Rq(index) + disp]);
+    }
+
+    /// `x = 0`
+    pub fn zero_x(&mut self, x: u8) {
+        dynasm!(self ; .arch x64 ; vxorps Rx(x), Rx(x), Rx(x));
+    }
+
+    /// `d = x op y`, doubles or singles.
+    pub fn arith(&mut self, op: Arith, double: bool, d: u8, x: u8, y: u8) {
+        match (op, double) {
+            (Arith::Add, true) => dynasm!(self ; .arch x64 ; vaddsd Rx(d), Rx(x), Rx(y)),
+            (Arith::Add, false) => dynasm!(self ; .arch x64 ; vaddss Rx(d), Rx(x), Rx(y)),
+            (Arith::Sub, true) => dynasm!(self ; .arch x64 ; vsubsd Rx(d), Rx(x), Rx(y)),
+            (Arith::Sub, false) => dynasm!(self ; .arch x64 ; vsubss Rx(d), Rx(x), Rx(y)),
+            (Arith::Mul, true) => dynasm!(self ; .arch x64 ; vmulsd Rx(d), Rx(x), Rx(y)),
+            (Arith::Mul, false) => dynasm!(self ; .arch x64 ; vmulss Rx(d), Rx(x), Rx(y)),
+            (Arith::Div, true) => dynasm!(self ; .arch x64 ; vdivsd Rx(d), Rx(x), Rx(y)),
+            (Arith::Div, false) => dynasm!(self ; .arch x64 ; vdivss Rx(d), Rx(x), Rx(y)),
+        }
+    }
+
+    /// `d = square root of x`
+    pub fn sqrt(&mut self, double: bool, d: u8, x: u8) {
+        if double {
+            dynasm!(self ; .arch x64 ; vsqrtsd Rx(d), Rx(x), Rx(x));
+        } else {
+            dynasm!(self ; .arch x64 ; vsqrtss Rx(d), Rx(x), Rx(x));
+        }
+    }
+
+    /// `t = +-(x * y) +- t`
+    pub fn multiply_add(&mut self, double: bool, product: bool, addend: bool, t: u8, x: u8, y: u8) {
+        match (double, product, addend) {
+            (true, false, false) => dynasm!(self ; .arch x64 ; vfmadd231sd Rx(t), Rx(x), Rx(y)),
+            (true, false, true) => dynasm!(self ; .arch x64 ; vfmsub231sd Rx(t), Rx(x), Rx(y)),
+            (true, true, false) => dynasm!(self ; .arch x64 ; vfnmadd231sd Rx(t), Rx(x), Rx(y)),
+            (true, true, true) => dynasm!(self ; .arch x64 ; vfnmsub231sd Rx(t), Rx(x), Rx(y)),
+            (false, false, false) => dynasm!(self ; .arch x64 ; vfmadd231ss Rx(t), Rx(x), Rx(y)),
+            (false, false, true) => dynasm!(self ; .arch x64 ; vfmsub231ss Rx(t), Rx(x), Rx(y)),
+            (false, true, false) => dynasm!(self ; .arch x64 ; vfnmadd231ss Rx(t), Rx(x), Rx(y)),
+            (false, true, true) => dynasm!(self ; .arch x64 ; vfnmsub231ss Rx(t), Rx(x), Rx(y)),
+        }
+    }
+
+    /// `d = x` in the other format; the rest of `d` is that of `zero`.
+    pub fn convert(&mut self, from_double: bool, d: u8, zero: u8, x: u8) {
+        if from_double {
+            dynasm!(self ; .arch x64 ; vcvtsd2ss Rx(d), Rx(zero), Rx(x));
+        } else {
+            dynasm!(self ; .arch x64 ; vcvtss2sd Rx(d), Rx(zero), Rx(x));
+        }
+    }
+
+    /// `d = integer r`, of 64 bits with `wide`, else 32.
+    pub fn int_to_float(&mut self, double: bool, d: u8, zero: u8, r: u8, wide: bool) {
+        match (double, wide) {
+            (true, true) => dynasm!(self ; .arch x64 ; vcvtsi2sd Rx(d), Rx(zero), Rq(r)),
+            (true, false) => dynasm!(self ; .arch x64 ; vcvtsi2sd Rx(d), Rx(zero), Rd(r)),
+            (false, true) => dynasm!(self ; .arch x64 ; vcvtsi2ss Rx(d), Rx(zero), Rq(r)),
+            (false, false) => dynasm!(self ; .arch x64 ; vcvtsi2ss Rx(d), Rx(zero), Rd(r)),
+        }
+    }
+
+    /// `r = x as an integer`; the least one where there is none.
+    pub fn float_to_int(&mut self, double: bool, r: u8, x: u8, wide: bool, truncate: bool) {
+        match (double, wide, truncate) {
+            (true, true, true) => dynasm!(self ; .arch x64 ; vcvttsd2si Rq(r), Rx(x)),
+            (true, true, false) => dynasm!(self ; .arch x64 ; vcvtsd2si Rq(r), Rx(x)),
+            (true, false, true) => dynasm!(self ; .arch x64 ; vcvttsd2si Rd(r), Rx(x)),
+            (true, false, false) => dynasm!(self ; .arch x64 ; vcvtsd2si Rd(r), Rx(x)),
+            (false, true, true) => dynasm!(self ; .arch x64 ; vcvttss2si Rq(r), Rx(x)),
+            (false, true, false) => dynasm!(self ; .arch x64 ; vcvtss2si Rq(r), Rx(x)),
+            (false, false, true) => dynasm!(self ; .arch x64 ; vcvttss2si Rd(r), Rx(x)),
+            (false, false, false) => dynasm!(self ; .arch x64 ; vcvtss2si Rd(r), Rx(x)),
+        }
+    }
+
+    /// Flags of comparing `x` with `y`; with `signal`, any NaN is invalid, else only a signalling one.
+    pub fn compare(&mut self, double: bool, x: u8, y: u8, signal: bool) {
+        match (double, signal) {
+            (true, true) => dynasm!(self ; .arch x64 ; vcomisd Rx(x), Rx(y)),
+            (true, false) => dynasm!(self ; .arch x64 ; vucomisd Rx(x), Rx(y)),
+            (false, true) => dynasm!(self ; .arch x64 ; vcomiss Rx(x), Rx(y)),
+            (false, false) => dynasm!(self ; .arch x64 ; vucomiss Rx(x), Rx(y)),
+        }
+    }
+
+    /// `d = x == y ? all ones : 0`, quiet.
+    pub fn compare_equal(&mut self, double: bool, d: u8, x: u8, y: u8) {
+        if double {
+            dynasm!(self ; .arch x64 ; vcmpeqsd Rx(d), Rx(x), Rx(y));
+        } else {
+            dynasm!(self ; .arch x64 ; vcmpeqss Rx(d), Rx(x), Rx(y));
+        }
+    }
+
+    /// Flips the sign of the double at `[rbp + disp]`.
+    pub fn flip_sign(&mut self, disp: i32) {
+        dynasm!(self ; .arch x64 ; xor BYTE [DWORD rbp + disp + 7], BYTE -128);
     }
 }

@@ -189,6 +189,20 @@ impl Sink {
         self.displacement(false, target)
     }
 
+    /// In the cold part: `x = [target]`, 8 bytes.
+    pub fn load_x_cold(&mut self, x: u8, target: At) {
+        let b = &mut self.cold.0;
+        b.extend([0xc5, if x < 8 { 0xfb } else { 0x7b }, 0x10, 0x05 | (x & 7) << 3]);
+        self.displacement(true, target);
+    }
+
+    /// In the hot part: `d = x op [target]`, 16 bytes, with the opcode of `vandps` and its like.
+    pub fn bits_x(&mut self, opcode: u8, d: u8, x: u8, target: At) {
+        let b = &mut self.hot.0;
+        b.extend([0xc5, (if d < 8 { 0x80 } else { 0 }) | (!x & 15) << 3, opcode, 0x05 | (d & 7) << 3]);
+        self.displacement(false, target);
+    }
+
     /// Leads a fixup to here in the hot part.
     pub fn land(&mut self, fixup: usize) {
         let here = self.here();

@@ -51,7 +51,23 @@ pub struct Trampolines {
     pub float: usize,
     /// See `rmw`.
     pub pure: usize,
+    /// Constants by [`Pool`].
+    pub pool: [usize; 5],
 }
+
+/// Constants that code loads, 16 bytes each.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+#[allow(missing_docs)]
+pub enum Pool {
+    Nan64,
+    Nan32,
+    Sign64,
+    Magnitude64,
+    Box32,
+}
+
+/// The values of [`Pool`], in its order.
+const POOL: [u64; 5] = [0x7ff8 << 48, 0x7fc0_0000, 1 << 63, u64::MAX >> 1, 0xffff_ffff << 32];
 
 /// Stores or loads what is pinned.
 fn pins(b: &mut Bytes, places: &Places, load: bool) {
@@ -157,6 +173,12 @@ pub fn emit(b: &mut Bytes, places: &Places) -> Trampolines {
     t.call = call(b, places, failed, helpers.call, None, false);
     t.float = call(b, places, failed, helpers.float, None, true);
     t.pure = call(b, places, failed, helpers.pure, None, true);
+    b.align(16, 0xcc);
+    for (place, value) in t.pool.iter_mut().zip(POOL) {
+        *place = b.0.len();
+        b.push_i64(value as i64);
+        b.push_i64(0);
+    }
     t
 }
 

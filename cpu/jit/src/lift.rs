@@ -78,6 +78,18 @@ impl<I: Isa> Lifter<I> {
         }
     }
 
+    fn node(&self, value: Ref) -> Option<Node> {
+        self.nodes.borrow().get(value.0 as usize).copied()
+    }
+
+    /// Bits that an `or` with a constant has set in a value.
+    fn ones(&self, value: Ref) -> u64 {
+        match self.node(value) {
+            Some(Node::Binary(Binary::Or, _, ones)) => self.constant(ones).unwrap_or(0),
+            _ => 0,
+        }
+    }
+
     /// Reads a slot.
     pub fn get(&self, slot: Slot) -> Ref {
         if let Some(Some(value)) = self.slots.borrow().get(slot.0 as usize) {
@@ -141,6 +153,15 @@ impl<I: Isa> Semantics for Lifter<I> {
             (Binary::Add | Binary::Or | Binary::Xor, Some(0), _) => b,
             (Binary::And, _, Some(u64::MAX)) | (Binary::Mul, _, Some(1)) => a,
             (Binary::And | Binary::Mul, _, Some(0)) => b,
+            (Binary::Shr, _, Some(by)) if self.ones(a) >> (by & 63) == u64::MAX >> (by & 63) => {
+                self.imm(u64::MAX >> (by & 63))
+            }
+            (Binary::And, _, Some(mask)) if self.ones(a) & mask == 0 && self.ones(a) != 0 => {
+                let Some(Node::Binary(_, inner, _)) = self.node(a) else {
+                    return self.push(Node::Binary(op, a, b));
+                };
+                self.binary(op, inner, b)
+            }
             _ => self.push(Node::Binary(op, a, b)),
         }
     }

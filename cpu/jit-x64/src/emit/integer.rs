@@ -13,6 +13,9 @@ type Alu = fn(&mut Bytes, Size, u8, Op);
 impl Emitter<'_> {
     pub(super) fn binary(&mut self, op: Binary, a: Ref, b: Ref) {
         use Binary::*;
+        if matches!(op, And | Or | Xor) && self.vector_bits(op, a, b) {
+            return;
+        }
         match op {
             Add => {
                 if let (Loc::Page(offset), Some(number)) = (self.loc(a), self.constant(b)) {

@@ -5,6 +5,7 @@
 //! overwritten while it is still needed moves away first. Comparisons and narrow sums wait for whoever uses them.
 
 mod control;
+mod float;
 mod integer;
 mod memory;
 mod values;
@@ -188,10 +189,7 @@ impl<'a> Emitter<'a> {
             Node::Unary(op, a) => self.unary(op, a),
             Node::Select(cond, yes, no) => self.select(cond, yes, no),
             Node::Pure(f, a, b) => self.call_pure(f, a, b),
-            Node::Float(op, format, rounding, args) => {
-                let code = cpu_jit::helpers::float_code(op, format, rounding);
-                self.call_helper(self.shared.float, code, args.map(Some));
-            }
+            Node::Float(op, format, rounding, args) => self.float(op, format, rounding, args),
             Node::Set(slot, value) => self.set_slot(slot.0, value),
             Node::Load { addr, width, signed } => self.load(addr, width, signed),
             Node::Store { addr, width, value } => self.store(addr, width, value),
@@ -308,6 +306,7 @@ fn defers(nodes: &[Node], node: &Node, user: &Node, at: u32) -> bool {
             Shl => constant(b).is_some_and(|amount| amount < 32),
             _ => false,
         },
+        Node::Float(..) => float::defers(nodes, node, user, at),
         // Shifts take their amount modulo 64 themselves.
         Node::Binary(Shl | Shr | Sar | Ror, x, amount) if amount.0 == at && x.0 != at => {
             op == And && constant(b) == Some(63)

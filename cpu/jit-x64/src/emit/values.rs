@@ -104,6 +104,16 @@ impl Emitter<'_> {
         self.temps[r as usize] = Owner::Free;
     }
 
+    /// Moves what a vector temporary holds elsewhere.
+    pub(super) fn spill_x(&mut self, x: u8) {
+        if let Owner::Node(node) = self.xtemps[x as usize & 3] {
+            let number = self.spill_place();
+            self.sink.hot.store_x_home(places::spill(number), x);
+            self.spilled(node, number);
+        }
+        self.xtemps[x as usize & 3] = Owner::Free;
+    }
+
     fn spill_place(&mut self) -> u8 {
         let number = (!self.spills).trailing_zeros() as u8;
         if number >= places::SPILLS {
@@ -336,6 +346,7 @@ impl Emitter<'_> {
                 Place::Memory => self.sink.hot.load_x_home(x, places::home(slot)),
             },
             Loc::Spill(number) => self.sink.hot.load_x_home(x, places::spill(number)),
+            Loc::Const(0) => self.sink.hot.zero_x(x),
             _ => {
                 let r = self.reg(value);
                 self.sink.hot.movq_to_x(x, r);
@@ -421,7 +432,10 @@ impl Emitter<'_> {
         for x in 0..4 {
             match self.xtemps[x] {
                 Owner::Scratch => self.xtemps[x] = Owner::Free,
-                Owner::Node(node) if !self.lives(node) => self.xtemps[x] = Owner::Free,
+                Owner::Node(node) if !self.lives(node) => {
+                    self.xtemps[x] = Owner::Free;
+                    self.scratch.loc[node as usize] = Loc::None;
+                }
                 _ => {}
             }
         }

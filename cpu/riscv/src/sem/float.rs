@@ -100,8 +100,19 @@ enum Sign {
 
 #[inline(always)]
 fn inject_sign<S: Riscv>(s: &S, format: FloatFormat, how: Sign, rd: u8, rs1: u8, rs2: u8) -> Flow<S> {
-    let (a, b) = (read(s, format, rs1), read(s, format, rs2));
     let sign = 1u64 << (bits(format) - 1);
+    if rs1 == rs2 {
+        // A move, a negation, a magnitude.
+        let a = read(s, format, rs1);
+        let value = match how {
+            Sign::Copy => a,
+            Sign::Negate => s.xor(a, s.imm(sign)),
+            Sign::Xor => s.and_imm(a, sign - 1),
+        };
+        write(s, format, rd, value);
+        return s.fall();
+    }
+    let (a, b) = (read(s, format, rs1), read(s, format, rs2));
     let new = match how {
         Sign::Copy => s.and_imm(b, sign),
         Sign::Negate => s.and_imm(s.not(b), sign),
