@@ -1,6 +1,6 @@
 // Runs kernels: bench NAME:ITERATIONS...
 //
-// Each runs in a process of its own, waits for a line on standard input, and writes two lines, between which it does
+// Each runs in a process of its own, waits for any line on standard input, and writes two lines, between which it does
 // nothing but its work:
 //   @start NAME
 //   @end NAME CHECKSUM CPU_NS

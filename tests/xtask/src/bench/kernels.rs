@@ -12,6 +12,8 @@ pub enum Group {
     User,
     /// Code of the operating system, and what the processor does for it.
     System,
+    /// Code without an operating system, on a processor of 32 bits without address translation.
+    Bare,
 }
 
 /// One kernel.
@@ -31,16 +33,24 @@ pub struct Kernel {
 }
 
 impl Kernel {
+    /// What the programs call it: the same kernel may run in several machines.
+    pub fn program(&self) -> &'static str {
+        self.name.strip_suffix(BARE).unwrap_or(self.name)
+    }
+
     /// How often it does its work; `quick` is a fifth of that.
     pub fn iterations(&self, quick: bool) -> u64 {
         if quick { self.iterations / 5 } else { self.iterations }
     }
 }
 
+/// Ends the names of kernels that run on bare metal.
+const BARE: &str = "-rv32";
+
 /// Every kernel, in the order in which they run.
 #[rustfmt::skip]
-pub const KERNELS: [Kernel; 18] = {
-    use Group::{System, User};
+pub const KERNELS: [Kernel; 19] = {
+    use Group::{Bare, System, User};
     const fn kernel(
         name: &'static str, title: &'static str, group: Group, iterations: u64, exact: bool,
     ) -> Kernel {
@@ -65,6 +75,7 @@ pub const KERNELS: [Kernel; 18] = {
         kernel("pipe", "pipe between two processes", System, 20_000, true),
         kernel("fork", "fork and wait", System, 1_500, true),
         kernel("exec", "fork, exec and wait", System, 400, true),
+        kernel("core-rv32", "CoreMark-like, bare metal, RV32IMAC", Bare, 15_000, true),
     ]
 };
 
@@ -74,11 +85,37 @@ pub struct Programs {
     pub native: PathBuf,
     /// An initramfs of the riscv64 guest with the program in it.
     pub initramfs: PathBuf,
+    folder: PathBuf,
+}
+
+impl Programs {
+    /// Those in this folder.
+    pub fn at(folder: &Path) -> Self {
+        let (native, initramfs) = (folder.join("bench"), folder.join("initramfs.cpio"));
+        Self { native, initramfs, folder: folder.to_owned() }
+    }
+
+    /// The image of a kernel on bare metal.
+    pub fn bare(&self, kernel: &Kernel) -> PathBuf {
+        self.folder.join(format!("{}.elf", kernel.name))
+    }
 }
 
 const NATIVE: &str = "gcc";
 const GUEST: &str = "riscv64-linux-gnu-gcc";
 const FLAGS: [&str; 5] = ["-O2", "-std=gnu11", "-static", "-Wall", "-Wextra"];
+/// As a microcontroller's toolchain builds; no library of the guest compiler's is for 32 bits.
+const BARE_FLAGS: [&str; 9] = [
+    "-march=rv32imac_zicsr",
+    "-mabi=ilp32",
+    "-mno-relax",
+    "-fno-pie",
+    "-no-pie",
+    "-ffreestanding",
+    "-nostdlib",
+    "-Wl,--build-id=none",
+    "-Wl,--no-warn-rwx-segments",
+];
 
 /// Builds the programs into the cache of guest images unless they are there. `images` is up to date.
 pub fn build(images: &Path) -> Result<Programs> {
@@ -89,7 +126,7 @@ pub fn build(images: &Path) -> Result<Programs> {
         key += &process::text(command(compiler).arg("--version"))?;
     }
     let place = images.join("bench").join(&files::sha256(key.as_bytes())[..16]);
-    let programs = Programs { native: place.join("bench"), initramfs: place.join("initramfs.cpio") };
+    let programs = Programs::at(&place);
     if place.is_dir() {
         return Ok(programs);
     }
@@ -102,6 +139,16 @@ pub fn build(images: &Path) -> Result<Programs> {
     for (compiler, name) in [(NATIVE, "bench"), (GUEST, "bench-riscv64")] {
         let mut cc = command(compiler);
         process::run(cc.args(FLAGS).arg("-o").arg(new.join(name)).args(&sources).arg("-lm"))?;
+    }
+    for kernel in KERNELS.iter().filter(|kernel| kernel.group == Group::Bare) {
+        let program = kernel.program();
+        let mut cc = command(GUEST);
+        cc.args(FLAGS).args(BARE_FLAGS).arg(format!("-DKERNEL={program}"));
+        cc.arg("-T").arg(folder.join("bare/link.ld")).arg(folder.join("bare/bare.c"));
+        cc.arg(folder.join(program).with_extension("c"))
+            .arg("-o")
+            .arg(new.join(format!("{}.elf", kernel.name)));
+        process::run(&mut cc)?;
     }
     // Linux unpacks one archive after another, a plain one from an address that four divides.
     let mut archive = Archive::default();

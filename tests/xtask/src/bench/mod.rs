@@ -6,16 +6,17 @@
 //! emulator spends on compiling it counts.
 
 mod kernels;
+mod machines;
 mod report;
 mod run;
 
 use crate::process::{self, command};
 use crate::{Result, files, guests, setup};
-use kernels::{KERNELS, Kernel, Programs};
+use kernels::{Group, KERNELS, Kernel};
+use machines::Machines;
 use report::{Boot, Report, Row};
 use run::{Figure, Session};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 const USAGE: &str = "\
 usage: cargo xtask bench [options] [-- ARGUMENT...]
@@ -30,9 +31,6 @@ usage: cargo xtask bench [options] [-- ARGUMENT...]
   --markdown         print the README's table
   -- ARGUMENT...     more arguments for hyperemu, as `-- --jit off`
 ";
-
-/// For the guest's kernel while it runs ours: it shall not complain about having been stopped.
-const PARAMETERS: &str = "loglevel=2 rcupdate.rcu_cpu_stall_suppress=1 nowatchdog";
 
 /// Parts beside the kernels.
 const LOOP: &str = "loop";
@@ -165,31 +163,33 @@ fn measure(options: &Options, machines: &Machines) -> Result<Report> {
     let boot = options.boot.then(|| boot(options, machines)).transpose()?;
     let row = |kernel: &&'static Kernel| Row { kernel, native: vec![], ours: vec![], qemu: vec![] };
     let mut rows: Vec<Row> = options.kernels.iter().map(row).collect();
-    if rows.is_empty() {
-        return Ok(Report { about, rows, boot });
-    }
-    let list = run::arguments(&options.kernels, options.quick);
-    let script = format!("bench {}; poweroff", list.join(" "));
-    let mut native = command(&machines.programs.native.to_string_lossy());
-    native.args(&list);
-    let mut commands = vec![native, machines.hyperemu(&script, PARAMETERS)];
-    commands.extend(options.qemu.then(|| machines.qemu(&script, PARAMETERS)));
+    let bare = rows.partition_point(|row| row.kernel.group != Group::Bare);
+    let (linux, bare) = rows.split_at_mut(bare);
     for round in 1..=options.runs {
         eprintln!("run {round} of {}", options.runs);
-        let mut sessions = Vec::new();
-        for command in &commands {
-            let mut session = Session::start(command)?;
-            session.ready()?;
-            sessions.push(session);
+        alternate(options, machines, linux)?;
+        for row in bare.chunks_mut(1) {
+            alternate(options, machines, row)?;
         }
-        for row in &mut rows {
-            let figures: Result<Vec<_>> =
-                sessions.iter_mut().map(|session| session.measure(row.kernel)).collect();
-            add(row, &figures?)?;
-        }
-        sessions.into_iter().try_for_each(Session::finish)?;
     }
     Ok(Report { about, rows, boot })
+}
+
+/// Runs some kernels natively and in both emulators, each kernel in one after the other. They share a guest.
+fn alternate(options: &Options, machines: &Machines, rows: &mut [Row]) -> Result {
+    let kernels: Vec<&Kernel> = rows.iter().map(|row| row.kernel).collect();
+    let mut sessions = Vec::new();
+    for command in machines.commands(&kernels, options.quick, options.qemu) {
+        let mut session = Session::start(&command)?;
+        session.ready()?;
+        sessions.push(session);
+    }
+    for row in rows {
+        let measure = |session: &mut Session| session.measure(row.kernel, options.quick);
+        let figures: Result<Vec<_>> = sessions.iter_mut().map(measure).collect();
+        add(row, &figures?)?;
+    }
+    sessions.into_iter().try_for_each(Session::finish)
 }
 
 /// Adds a run's figures, native, of hyperemu and of QEMU, which must have computed the same.
@@ -214,48 +214,14 @@ fn boot(options: &Options, machines: &Machines) -> Result<Boot> {
     // The first pair warms the host's caches.
     for round in 0..=options.runs {
         eprintln!("boot {round} of {}", options.runs);
-        let ours = run::whole(&machines.hyperemu("poweroff", ""))?;
-        let qemu = options.qemu.then(|| run::whole(&machines.qemu("poweroff", ""))).transpose()?;
+        let ours = run::whole(&machines.hyperemu("", "poweroff"))?;
+        let qemu = options.qemu.then(|| run::whole(&machines.qemu("", "poweroff"))).transpose()?;
         if round > 0 {
             boot.ours.push(ours);
             boot.qemu.extend(qemu);
         }
     }
     Ok(boot)
-}
-
-/// What boots the same guest in both emulators.
-struct Machines<'a> {
-    hyperemu: PathBuf,
-    images: PathBuf,
-    programs: Programs,
-    arguments: &'a [&'a str],
-}
-
-impl Machines<'_> {
-    /// Our tv, which runs `commands`.
-    fn hyperemu(&self, commands: &str, parameters: &str) -> Command {
-        let mut ours = command(&self.hyperemu.to_string_lossy());
-        ours.args(["--machine", "tv", "--headless", "--cpus", "1", "--memory", "512M", "--net", "none"]);
-        ours.arg("--kernel").arg(self.images.join("linux-riscv64/Image"));
-        ours.arg("--initrd").arg(&self.programs.initramfs).args(["--append", &append(commands, parameters)]);
-        ours.args(self.arguments);
-        ours
-    }
-
-    /// QEMU's machine of the same devices.
-    fn qemu(&self, commands: &str, parameters: &str) -> Command {
-        let mut qemu = command("qemu-system-riscv64");
-        qemu.args(["-M", "virt", "-smp", "1", "-m", "512M", "-nographic", "-nic", "none", "-bios"]);
-        qemu.arg(self.images.join("opensbi/rv64/fw_dynamic.bin"));
-        qemu.arg("-kernel").arg(self.images.join("linux-riscv64/Image"));
-        qemu.arg("-initrd").arg(&self.programs.initramfs).args(["-append", &append(commands, parameters)]);
-        qemu
-    }
-}
-
-fn append(commands: &str, parameters: &str) -> String {
-    format!("cryptomgr.notests {parameters} console=ttyS0 RUN=\"{commands}\"")
 }
 
 /// The host's processor.
@@ -280,13 +246,5 @@ mod tests {
         for bad in [&["--runs", "0"][..], &["--kernels", "nothing"], &["--json"], &["--what"]] {
             assert!(super::options(bad).is_err(), "{bad:?}");
         }
-    }
-
-    #[test]
-    fn the_command_line_fits() {
-        // Linux for riscv takes 1024 bytes, less what a board puts before.
-        let all: Vec<&Kernel> = KERNELS.iter().collect();
-        let commands = format!("bench {}; poweroff", run::arguments(&all, false).join(" "));
-        assert!(append(&commands, PARAMETERS).len() < 900);
     }
 }

@@ -53,7 +53,7 @@ const COLUMNS: [(&str, &str, Pair); 3] = [
     ("QEMU / hyperemu", "qemu_by_hyperemu", |row| [&row.qemu, &row.ours]),
 ];
 
-const GROUPS: [(&str, Group); 2] = [("user", Group::User), ("system", Group::System)];
+const GROUPS: [(&str, Group); 3] = [("user", Group::User), ("system", Group::System), ("bare", Group::Bare)];
 
 impl Spread {
     /// Of times; `None` where there are none.

@@ -36,11 +36,6 @@ const LIMIT: Duration = Duration::from_secs(3600);
 /// Lines of output that a failure shows.
 const SHOWN: usize = 20;
 
-/// The program's arguments: which kernels, how often.
-pub fn arguments(kernels: &[&Kernel], quick: bool) -> Vec<String> {
-    kernels.iter().map(|kernel| format!("{}:{}", kernel.name, kernel.iterations(quick))).collect()
-}
-
 /// Processor seconds of a command that must succeed, to its end.
 pub fn whole(command: &Command) -> Result<f64> {
     let before = children_ticks()?;
@@ -96,13 +91,13 @@ impl Session {
     }
 
     /// Lets the next kernel run, which must be this one, and stops the process again.
-    pub fn measure(&mut self, kernel: &Kernel) -> Result<Figure> {
+    pub fn measure(&mut self, kernel: &Kernel, quick: bool) -> Result<Figure> {
         self.process.signal(Signal::SIGCONT)?;
         if let Some(input) = &mut self.input {
             // When the process has ended, what comes next says so better than a broken pipe.
-            let _ = input.write_all(b"\n").and_then(|()| input.flush());
+            let _ = writeln!(input, "{}", kernel.iterations(quick)).and_then(|()| input.flush());
         }
-        let name = kernel.name;
+        let name = kernel.program();
         let ((), before) = self.wait(name, |line| (line == Line::Start { name }).then_some(()))?;
         let ((checksum, own_seconds), after) = self.wait(name, |line| match line {
             Line::End { name: ended, checksum, own_ns } if ended == name => {
@@ -271,8 +266,8 @@ mod tests {
              echo @start {name}; work 50000; echo @end {name} 0e 3000000000"
         ));
         session.ready().unwrap();
-        let short = session.measure(&KERNELS[0]).unwrap();
-        let long = session.measure(&KERNELS[0]).unwrap();
+        let short = session.measure(&KERNELS[0], true).unwrap();
+        let long = session.measure(&KERNELS[0], true).unwrap();
         assert_eq!((&*short.checksum, short.own_seconds), ("0f", 2.0));
         assert_eq!((&*long.checksum, long.own_seconds), ("0e", 3.0));
         assert!(long.seconds > 3.0 * short.seconds, "{short:?} {long:?}");
@@ -283,7 +278,7 @@ mod tests {
     fn an_early_end_says_what_was_printed() {
         let mut session = shell("echo @ready; read x; echo no such kernel; echo a message >&2; exit 3");
         session.ready().unwrap();
-        let error = session.measure(&KERNELS[0]).unwrap_err().to_string();
+        let error = session.measure(&KERNELS[0], true).unwrap_err().to_string();
         for part in ["no such kernel", "a message", "exit status: 3"] {
             assert!(error.contains(part), "{error}");
         }
