@@ -5,6 +5,7 @@
 //! (user and system, every thread), which other load stretches less than the clock's. A kernel starts cold: what an
 //! emulator spends on compiling it counts.
 
+mod chart;
 mod kernels;
 mod machines;
 mod report;
@@ -29,6 +30,7 @@ usage: cargo xtask bench [options] [-- ARGUMENT...]
   --no-qemu          leave QEMU out
   --json FILE        write every figure
   --markdown         print the README's table
+  --chart FILE       draw the README's chart, as SVG
   -- ARGUMENT...     more arguments for hyperemu, as `-- --jit off`
 ";
 
@@ -46,6 +48,7 @@ struct Options<'a> {
     qemu: bool,
     json: Option<&'a str>,
     markdown: bool,
+    chart: Option<&'a str>,
     arguments: Vec<&'a str>,
 }
 
@@ -74,6 +77,7 @@ fn options<'a>(args: &[&'a str]) -> Result<Options<'a>> {
         qemu: true,
         json: None,
         markdown: false,
+        chart: None,
         arguments: Vec::new(),
     };
     let mut rest = args.iter().copied();
@@ -103,6 +107,7 @@ fn options<'a>(args: &[&'a str]) -> Result<Options<'a>> {
             }
             "--no-qemu" => options.qemu = false,
             "--json" => options.json = Some(value()?),
+            "--chart" => options.chart = Some(value()?),
             "--markdown" => options.markdown = true,
             "--" => options.arguments.extend(rest.by_ref()),
             other => return Err(format!("bench: no option `{other}`\n{USAGE}").into()),
@@ -140,6 +145,9 @@ fn bench(options: Options) -> Result {
     println!("\n{}", report.table());
     if options.markdown {
         println!("{}", report.markdown());
+    }
+    if let Some(path) = options.chart {
+        files::write(Path::new(path), report.chart())?;
     }
     if let Some(path) = options.json {
         files::write(Path::new(path), serde_json::to_string_pretty(&report.json())? + "\n")?;

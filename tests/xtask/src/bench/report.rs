@@ -1,5 +1,6 @@
-//! What was measured, as a table, as JSON and as Markdown.
+//! What was measured, as a table, as JSON, as Markdown and as a chart.
 
+use super::chart::{self, Bars};
 use super::kernels::{Group, Kernel};
 use serde_json::{Map, Value, json};
 use std::fmt::Write;
@@ -121,7 +122,12 @@ impl Report {
         let mut lines: Vec<Line> = rows.iter().map(line).collect();
         if rows.len() > 1 {
             let ratios = COLUMNS.map(|(_, _, pair)| Spread::of_means(&rows, pair));
-            lines.push(Line { name: MEAN, title: "**geometric mean**", native: None, ratios });
+            let title = match group {
+                Group::User => "**geometric mean of programs**",
+                Group::System => "**geometric mean of the system**",
+                Group::Bare => "**geometric mean on bare metal**",
+            };
+            lines.push(Line { name: MEAN, title, native: None, ratios });
         }
         lines
     }
@@ -181,6 +187,17 @@ impl Report {
         text
     }
 
+    /// The README's chart, as SVG.
+    pub fn chart(&self) -> String {
+        let lines = GROUPS.iter().flat_map(|(_, group)| self.lines(*group));
+        let bars = lines.map(|Line { title, ratios: [ours, qemu, _], .. }| Bars {
+            title: title.trim_matches('*').to_owned(),
+            ours: ours.map(|ratio| ratio.median),
+            qemu: qemu.map(|ratio| ratio.median),
+        });
+        chart::svg(&bars.collect::<Vec<_>>())
+    }
+
     /// Every figure, and what they come to.
     pub fn json(&self) -> Value {
         let ratios = |line: &Line| {
@@ -222,7 +239,7 @@ fn cells(spread: Option<Spread>) -> String {
 }
 
 /// Three digits, as far as they fit.
-fn figure(value: f64) -> String {
+pub fn figure(value: f64) -> String {
     let digits = [100.0, 10.0].iter().filter(|limit| value < **limit).count();
     format!("{value:.digits$}")
 }
