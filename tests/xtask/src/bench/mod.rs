@@ -138,6 +138,9 @@ fn bench(options: Options) -> Result {
         println!();
     }
     let machines = Machines { hyperemu, images, programs, arguments: &options.arguments };
+    if options.kernels.is_empty() && !options.boot {
+        return Ok(());
+    }
     let report = measure(&options, &machines)?;
     for (name, value) in &report.about {
         println!("{name}: {value}");
@@ -171,6 +174,9 @@ fn measure(options: &Options, machines: &Machines) -> Result<Report> {
     let boot = options.boot.then(|| boot(options, machines)).transpose()?;
     let row = |kernel: &&'static Kernel| Row { kernel, native: vec![], ours: vec![], qemu: vec![] };
     let mut rows: Vec<Row> = options.kernels.iter().map(row).collect();
+    if rows.is_empty() {
+        return Ok(Report { about, rows, boot });
+    }
     let bare = rows.partition_point(|row| row.kernel.group != Group::Bare);
     let (linux, bare) = rows.split_at_mut(bare);
     for round in 1..=options.runs {

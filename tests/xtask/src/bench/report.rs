@@ -161,7 +161,9 @@ impl Report {
                 ("QEMU", Spread::of(&boot.qemu)),
                 ("hyperemu / QEMU", Spread::of_ratios([&boot.ours, &boot.qemu])),
             ] {
-                let _ = writeln!(text, "{name:24}{}", cells(spread));
+                if spread.is_some() {
+                    let _ = writeln!(text, "{name:24}{}", cells(spread));
+                }
             }
             text += "\n";
         }
@@ -179,8 +181,9 @@ impl Report {
             }
         }
         if let Some(boot) = &self.boot {
-            let [ours, qemu] =
-                [&boot.ours, &boot.qemu].map(|times| median(Spread::of(times))).map(|seconds| seconds + " s");
+            let seconds =
+                |times: &[f64]| Spread::of(times).map_or(String::new(), |times| figure(times.median) + " s");
+            let (ours, qemu) = (seconds(&boot.ours), seconds(&boot.qemu));
             let both = median(Spread::of_ratios([&boot.qemu, &boot.ours]));
             let _ = writeln!(text, "| Linux boot and power-off | {ours} | {qemu} | {both} |");
         }
