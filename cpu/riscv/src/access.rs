@@ -175,7 +175,8 @@ impl<const XLEN: u32> State<XLEN> {
 
     /// Loads for a reservation, which only memory supports.
     pub(crate) fn load_reservable(&self, addr: u64, width: Width) -> Result<u64, Trapped> {
-        if let Some(value) = self.frame.tlb.load(self.frame.data_context.get(), addr, width) {
+        // The other table of the TLB has ROM too.
+        if let Some(value) = self.frame.tlb.load_for_store(self.frame.data_context.get(), addr, width) {
             return Ok(value);
         }
         let paddr = self.locate(addr, width, AccessKind::Read)?;

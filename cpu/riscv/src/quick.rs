@@ -75,9 +75,9 @@ impl<const XLEN: u32> State<XLEN> {
     }
 
     fn quick_load_reserved(&self, addr: u64, width: Width) -> Option<u64> {
-        // Only RAM can be reserved: what the TLB's other table knows is.
-        self.quick_for_store(addr, width)?;
-        let value = sign_extend(self.quick_load(addr, width)?, width);
+        // As the interpreter does: only RAM can be reserved, and a page does not become dirty by it.
+        let value = self.frame.tlb.load_for_store(self.frame.data_context.get(), addr, width)?;
+        let value = sign_extend(value, width);
         self.sys.reservation.set(Some((addr, value)));
         Some(value)
     }
