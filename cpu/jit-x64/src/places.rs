@@ -82,6 +82,8 @@ pub const SPILLS: u8 = 56;
 pub const SAVED: [u8; 3] = [56, 57, 58];
 /// Where the number of a helper's operation is.
 pub const CODE: u8 = 59;
+/// Where trampolines save vector temporaries.
+pub const SAVED_X: [u8; 4] = [60, 61, 62, 63];
 
 /// The words of [`Frame::exit`].
 pub const fn exit(number: i32) -> i32 {

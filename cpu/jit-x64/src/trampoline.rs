@@ -197,6 +197,9 @@ fn call(
     for (r, saved) in temporaries.into_iter().zip(places::SAVED) {
         b.mov_home(places::spill(saved), Op::Reg(r));
     }
+    for (x, saved) in (0..).zip(places::SAVED_X) {
+        b.store_x_home(places::spill(saved), x);
+    }
     pins(b, places, false);
     b.mov_home(places::REMAINING, Op::Reg(reg::R15));
     // Above the return address is what `enter` put on the stack.
@@ -226,6 +229,9 @@ fn call(
     pins(b, places, true);
     for (r, saved) in temporaries.into_iter().zip(places::SAVED) {
         b.mov(r, Op::Home(places::spill(saved)));
+    }
+    for (x, saved) in (0..).zip(places::SAVED_X) {
+        b.load_x_home(x, places::spill(saved));
     }
     dynasm!(b ; .arch x64 ; ret);
     start
