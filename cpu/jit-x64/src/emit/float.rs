@@ -176,9 +176,14 @@ impl Emitter<'_> {
         self.sink.cold.load_x_home(t, ARG0);
         let back = self.sink.here();
         self.sink.jmp_cold(back);
-        let d = self.define_x();
-        self.sink.hot.mov_x(d, t);
-        self.defined_x(d);
+        // There may be no fifth temporary.
+        if self.next_slot().is_some_and(|slot| matches!(self.places.of(slot), Place::X(_))) {
+            let d = self.define_x();
+            self.sink.hot.mov_x(d, t);
+            self.defined_x(d);
+        } else {
+            self.defined_x(t);
+        }
     }
 
     /// The value without a change of sign that is made here.
