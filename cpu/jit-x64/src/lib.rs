@@ -6,9 +6,11 @@
 //! * `asm`: host instructions. `sink`: where their bytes go.
 //! * `places`: which slots are in which registers. `trampoline`: the shared ways in, out, and to helpers.
 //! * `emit`: a block's nodes to instructions.
-//! * `memory`: where code is kept.
+//! * `memory`: where code is kept. `dump`: code as text (with the feature `dump`).
 
 mod asm;
+#[cfg(feature = "dump")]
+mod dump;
 mod emit;
 mod memory;
 mod places;
@@ -18,7 +20,8 @@ mod trampoline;
 use std::fmt;
 
 use cpu_core::Frame;
-use cpu_jit::backend::{Backend, Code, Compiled, Exit, Layout, Refused, Site, Unit};
+use cpu_jit::Slot;
+use cpu_jit::backend::{Backend, Code, Compiled, Exit, HostLine, Layout, Notes, Refused, Site, Unit};
 
 use emit::{Emitter, Scratch};
 use memory::CodeMemory;
@@ -129,7 +132,11 @@ impl Backend for X64 {
             _ => None,
         };
         let links = links.into_iter().filter_map(|(offset, fixup)| Some((offset, site(fixup)?))).collect();
-        Ok(Compiled { code: Code(self.memory.address(start)), size: hot + cold, links })
+        let notes = self.sink.notes.as_ref().map(|notes| {
+            let parts = [(self.memory.address(start), hot), (self.memory.address(cold_start), cold)];
+            Box::new(Notes { parts, ..notes.clone() })
+        });
+        Ok(Compiled { code: Code(self.memory.address(start)), size: hot + cold, links, notes })
     }
 
     fn link(&mut self, site: Site, code: Code) {
@@ -162,9 +169,22 @@ impl Backend for X64 {
         (REASONS.get(why).copied().unwrap_or(Exit::Interpret), float_flags(flags))
     }
 
-    fn dump(&self, compiled: &Compiled) -> String {
-        let bytes = self.memory.read(self.memory.offset(compiled.code.0), compiled.size);
-        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    fn annotate(&mut self, on: bool) {
+        self.sink.notes = on.then(Notes::default);
+    }
+
+    #[cfg(feature = "dump")]
+    fn list(&self, compiled: &Compiled, name: &dyn Fn(Slot) -> String) -> Option<Vec<HostLine>> {
+        Some(dump::list(&self.memory, &self.shared, compiled, compiled.notes.as_deref()?, name))
+    }
+
+    #[cfg(not(feature = "dump"))]
+    fn list(&self, _: &Compiled, _: &dyn Fn(Slot) -> String) -> Option<Vec<HostLine>> {
+        None
+    }
+
+    fn pinned(&self) -> Vec<(String, Slot)> {
+        self.places.iter().flat_map(Places::pinned).map(|(slot, place)| (place.name(), Slot(slot))).collect()
     }
 
     fn usage(&self) -> (usize, usize) {

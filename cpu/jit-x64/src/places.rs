@@ -25,6 +25,21 @@ pub enum Place {
     Memory,
 }
 
+impl Place {
+    /// The name of the register; empty for the frame.
+    pub fn name(self) -> String {
+        const NAMES: [&str; 16] = [
+            "rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12", "r13",
+            "r14", "r15",
+        ];
+        match self {
+            Place::Reg(r) => NAMES[r as usize & 15].to_string(),
+            Place::X(x) => format!("xmm{x}"),
+            Place::Memory => String::new(),
+        }
+    }
+}
+
 /// Where all slots are.
 pub struct Places {
     /// What they follow from.

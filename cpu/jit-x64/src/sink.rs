@@ -1,5 +1,6 @@
 //! Where emitted bytes go: a hot and a cold part, with the jumps between them resolved at the end.
 
+use cpu_jit::backend::{Mark, Notes};
 use dynasmrt::{AssemblyOffset, DynasmApi};
 
 /// Bytes of one part; what the `dynasm!` macro writes to.
@@ -122,6 +123,8 @@ pub struct Sink {
     pub cold: Bytes,
     /// Displacements to fill in.
     pub fixups: Vec<Fixup>,
+    /// For a listing, where one is wanted.
+    pub notes: Option<Notes>,
 }
 
 impl Sink {
@@ -130,6 +133,24 @@ impl Sink {
         self.hot.0.clear();
         self.cold.0.clear();
         self.fixups.clear();
+        if let Some(notes) = &mut self.notes {
+            *notes = Notes::default();
+        }
+    }
+
+    /// An instruction of the guest begins here.
+    pub fn mark(&mut self, instruction: u32) {
+        if let Some(notes) = &mut self.notes {
+            let (hot, cold) = (self.hot.0.len() as u32, self.cold.0.len() as u32);
+            notes.marks.push(Mark { instruction, hot, cold });
+        }
+    }
+
+    /// The code has this function's address in it.
+    pub fn name_function(&mut self, address: u64) {
+        if let Some(notes) = &mut self.notes {
+            notes.functions.push(address);
+        }
     }
 
     /// Here in the hot part.

@@ -66,6 +66,9 @@ pub enum Pool {
     Box32,
 }
 
+/// The names of [`Pool`] in listings, in its order.
+#[cfg(feature = "dump")]
+pub const POOL_NAMES: [&str; 5] = ["nan64", "nan32", "sign64", "magnitude64", "box32"];
 /// The values of [`Pool`], in its order.
 const POOL: [u64; 5] = [0x7ff8 << 48, 0x7fc0_0000, 1 << 63, u64::MAX >> 1, 0xffff_ffff << 32];
 

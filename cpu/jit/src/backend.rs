@@ -71,6 +71,45 @@ pub struct Compiled {
     pub size: usize,
     /// Jumps to other blocks of the page, by the offset of the target; until they are led there they leave.
     pub links: Vec<(u32, Site)>,
+    /// For a listing, where [`Backend::annotate`] asked for it.
+    pub notes: Option<Box<Notes>>,
+}
+
+/// Where the host code of an instruction begins, as offsets in the two parts of a block's code.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub struct Mark {
+    /// Number of the instruction.
+    pub instruction: u32,
+    /// In what runs.
+    pub hot: u32,
+    /// In what seldom runs.
+    pub cold: u32,
+}
+
+/// What a listing of host code needs beside the code.
+#[derive(Clone, Default, Debug)]
+pub struct Notes {
+    /// By instruction, in order.
+    pub marks: Vec<Mark>,
+    /// Host addresses of functions that the code names.
+    pub functions: Vec<u64>,
+    /// Host address and bytes of what runs, and of what seldom runs.
+    pub parts: [(u64, usize); 2],
+}
+
+/// An instruction of the host.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct HostLine {
+    /// Number of the guest instruction that it is for; `None`: what stands before the first.
+    pub instruction: Option<u32>,
+    /// It seldom runs.
+    pub cold: bool,
+    /// Where it is.
+    pub address: u64,
+    /// Its name as the target of jumps; may be empty.
+    pub label: String,
+    /// Mnemonic and operands.
+    pub text: String,
 }
 
 /// A block was not compiled.
@@ -102,8 +141,13 @@ pub trait Backend: Send {
     /// `guest` is what the helpers were made for; `frame` is its frame.
     #[allow(unsafe_code)]
     unsafe fn enter(&self, frame: &Frame, guest: *const (), code: Code) -> (Exit, u8);
-    /// Host code of a block as text, for people.
-    fn dump(&self, compiled: &Compiled) -> String;
+    /// Whether what is compiled from now on has [`Compiled::notes`].
+    fn annotate(&mut self, on: bool);
+    /// Host code of a block as text, with slots by their names; `None` without notes, or if the back end was built without
+    /// a disassembler.
+    fn list(&self, compiled: &Compiled, name: &dyn Fn(Slot) -> String) -> Option<Vec<HostLine>>;
+    /// The slots that are in host registers, with the registers' names.
+    fn pinned(&self) -> Vec<(String, Slot)>;
     /// Bytes of code memory in use, and in all.
     fn usage(&self) -> (usize, usize);
 }

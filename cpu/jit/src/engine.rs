@@ -46,6 +46,8 @@ pub struct Stats {
     pub executed: u64,
     /// Entries into compiled code.
     pub entered: u64,
+    /// Time that compiling took, in nanoseconds of [`Engine::set_clock`]'s clock.
+    pub nanoseconds: u64,
 }
 
 impl Stats {
@@ -58,6 +60,45 @@ impl Stats {
         self.flushed += other.flushed;
         self.executed += other.executed;
         self.entered += other.entered;
+        self.nanoseconds += other.nanoseconds;
+    }
+}
+
+/// How many instructions cost how much to compile.
+#[derive(Clone, Default, Debug)]
+pub struct Costs {
+    /// Instructions by nanoseconds for each, in steps of [`Costs::STEP`]; the last takes what costs more.
+    instructions: Vec<u64>,
+}
+
+impl Costs {
+    /// Nanoseconds that are told apart.
+    const STEP: u64 = 8;
+    const STEPS: usize = 2048;
+
+    /// Adds a block.
+    fn note(&mut self, instructions: u32, nanoseconds: u64) {
+        self.instructions.resize(Self::STEPS, 0);
+        let each = nanoseconds / u64::from(instructions.max(1)) / Self::STEP;
+        let at = usize::try_from(each).unwrap_or(usize::MAX).min(Self::STEPS - 1);
+        self.instructions[at] += u64::from(instructions);
+    }
+
+    /// Adds another engine's.
+    pub fn add(&mut self, other: &Costs) {
+        self.instructions.resize(self.instructions.len().max(other.instructions.len()), 0);
+        self.instructions.iter_mut().zip(&other.instructions).for_each(|(sum, more)| *sum += more);
+    }
+
+    /// Nanoseconds that half of the instructions did not exceed; 0 without any.
+    pub fn median(&self) -> u64 {
+        let half = self.instructions.iter().sum::<u64>().div_ceil(2);
+        let mut sum = 0;
+        let reaches = |count: &u64| {
+            sum += count;
+            sum >= half
+        };
+        self.instructions.iter().position(reaches).map_or(0, |at| (at as u64) * Self::STEP + Self::STEP / 2)
     }
 }
 
@@ -72,6 +113,12 @@ pub struct Engine<G> {
     generation: u64,
     /// What was done.
     pub stats: Stats,
+    /// What compiling cost.
+    pub costs: Costs,
+    clock: Option<fn() -> u64>,
+    /// The block compiled last, if such are to be listed.
+    noted: Option<Compiled>,
+    annotated: bool,
     guest: PhantomData<fn(&G)>,
 }
 
@@ -93,8 +140,42 @@ impl<G: Quick> Engine<G> {
             code_flushes: 0,
             generation: 1,
             stats: Stats::default(),
+            costs: Costs::default(),
+            clock: None,
+            noted: None,
+            annotated: false,
             guest: PhantomData,
         }
+    }
+
+    /// Has compiling measured by a clock of the host, in nanoseconds. Nothing but the figures depends on it.
+    pub fn set_clock(&mut self, clock: Option<fn() -> u64>) {
+        self.clock = clock;
+    }
+
+    /// What the clock says; 0 without one.
+    pub fn clock(&self) -> u64 {
+        self.clock.map_or(0, |clock| clock())
+    }
+
+    /// Counts what compiling a block has cost since the clock said `begin`.
+    pub fn note_cost(&mut self, begin: u64, instructions: u32) {
+        if self.clock.is_some() {
+            let nanoseconds = self.clock().saturating_sub(begin);
+            self.stats.nanoseconds += nanoseconds;
+            self.costs.note(instructions, nanoseconds);
+        }
+    }
+
+    /// Whether [`Engine::take_noted`] gives what was compiled.
+    pub fn annotate(&mut self, on: bool) {
+        self.annotated = on;
+        self.backend.annotate(on);
+    }
+
+    /// The block compiled last, with its notes.
+    pub fn take_noted(&mut self) -> Option<Compiled> {
+        self.noted.take()
     }
 
     /// Changes whenever code given out before is void.
@@ -156,6 +237,9 @@ impl<G: Quick> Engine<G> {
         self.stats.blocks += 1;
         self.stats.instructions += unit.instructions as u64;
         self.stats.bytes += compiled.size as u64;
+        if self.annotated {
+            self.noted = Some(compiled.clone());
+        }
         let Compiled { code, links, .. } = compiled;
         let page = self.pages.entry((place.0 & !(PAGE_SIZE - 1), place.1)).or_default();
         if page.generation != generation && !page.code.is_empty() {
@@ -213,5 +297,24 @@ impl<G: Quick> Engine<G> {
     /// The back end.
     pub fn backend(&self) -> &dyn Backend {
         &*self.backend
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Costs;
+
+    #[test]
+    fn the_median_weighs_blocks_by_their_instructions() {
+        let mut costs = Costs::default();
+        assert_eq!(costs.median(), 0);
+        costs.note(1, 5000);
+        costs.note(1, u64::MAX);
+        costs.note(10, 2000);
+        let mut more = Costs::default();
+        more.note(5, 500);
+        costs.add(&more);
+        // Of 17 instructions, 5 cost 100 and 10 cost 200.
+        assert!((196..=204).contains(&costs.median()));
     }
 }

@@ -225,17 +225,7 @@ impl<C> Block<C> {
 
 impl<C: fmt::Debug> fmt::Display for Block<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (at, node) in self.nodes.iter().enumerate() {
-            match node {
-                Node::Start { index, offset } => writeln!(f, "instruction {index} at +{offset:#x}")?,
-                Node::Const(value) => writeln!(f, "  v{at} = {value:#x}")?,
-                Node::Call(call, [a, b]) | Node::Leave(call, [a, b]) => {
-                    let what = self.calls.get(*call as usize);
-                    writeln!(f, "  v{at} = call {what:?} v{} v{}", a.0, b.0)?;
-                }
-                _ => writeln!(f, "  v{at} = {node:?}")?,
-            }
-        }
-        Ok(())
+        (0..self.nodes.len())
+            .try_for_each(|at| writeln!(f, "{}", self.line(at, &|slot| format!("s{}", slot.0))))
     }
 }

@@ -7,6 +7,7 @@
 //!
 //! * [`engine`]: compiled blocks by physical address, their links and invalidation.
 //! * [`backend`]: what a host architecture has to offer for that; [`helpers`]: what compiled code calls.
+//! * [`listing`]: compiled blocks as text.
 //!
 //! No instruction set and no host architecture is named here. An ISA says what its slots are and which operations it
 //! calls rather than lifts ([`Isa`]); its crate implements its own sub-trait of `Semantics` for [`lift::Lifter`].
@@ -17,14 +18,17 @@ pub mod helpers;
 pub mod interp;
 pub mod ir;
 pub mod lift;
+pub mod listing;
 pub mod passes;
+mod print;
 
 pub use backend::{Backend, Code, Exit, Layout, Unit};
-pub use engine::{Engine, Stats};
+pub use engine::{Costs, Engine, Stats};
 pub use helpers::Quick;
 pub use interp::{Guest, run};
 pub use ir::{Block, Node, Ref, Slot};
 pub use lift::{Ended, Lifter};
+pub use listing::{GuestLine, Listing};
 
 /// What the representation has to know of an instruction set.
 pub trait Isa {

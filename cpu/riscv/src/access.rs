@@ -30,6 +30,7 @@ impl<const XLEN: u32> State<XLEN> {
 
     /// Physical address for an access inside one page, entered into the TLB where possible.
     fn locate(&self, addr: u64, width: Width, kind: AccessKind) -> Result<u64, Trapped> {
+        self.tlb_misses.set(self.tlb_misses.get() + 1);
         let found =
             self.translate(addr, kind, width.bytes(), true).map_err(|cause| self.raise(cause, addr))?;
         if found.whole_page {

@@ -1,7 +1,7 @@
 //! The compiled tier: which blocks are compiled, and running them.
 
 use cpu_core::{Block, GuestMemory};
-use cpu_jit::{Backend, Code, Engine, Exit, Node, Unit};
+use cpu_jit::{Backend, Code, Engine, Exit, Listing, Node, Unit};
 
 use crate::exec::Op;
 use crate::quick::layout;
@@ -22,6 +22,8 @@ pub(crate) struct Compiler<const XLEN: u32> {
     /// Page offsets at which compiled code must not run past.
     stops: Vec<u32>,
     calls: Vec<Option<u64>>,
+    /// What is to be listed.
+    pub listing: Option<Listing>,
 }
 
 impl<const XLEN: u32> Compiler<XLEN> {
@@ -33,6 +35,7 @@ impl<const XLEN: u32> Compiler<XLEN> {
             interpret: false,
             stops: Vec::new(),
             calls: Vec::new(),
+            listing: None,
         }
     }
 
@@ -104,6 +107,7 @@ impl<const XLEN: u32> Compiler<XLEN> {
         if self.stops.iter().any(|stop| (offset..offset + block.bytes).contains(stop)) {
             return None;
         }
+        let begin = self.engine.clock();
         let lifted = crate::exec::lift(state, block);
         self.calls.clear();
         self.calls.extend(lifted.calls.iter().map(|call| call.number()));
@@ -122,7 +126,10 @@ impl<const XLEN: u32> Compiler<XLEN> {
         {
             return None;
         }
-        self.engine.compile(place, &state.frame, &unit)
+        let code = self.engine.compile(place, &state.frame, &unit);
+        self.engine.note_cost(begin, lifted.instructions);
+        self.list(state, block, &lifted);
+        code
     }
 }
 

@@ -29,6 +29,13 @@ pub(crate) struct Op<const XLEN: u32> {
     id: Option<Id>,
 }
 
+impl<const XLEN: u32> Op<XLEN> {
+    /// Bytes of the instruction.
+    pub fn len(&self) -> usize {
+        self.len as usize
+    }
+}
+
 /// Blocks recorded in the compiler's representation, by number, with the serial of what they were made from.
 #[derive(Default)]
 pub(crate) struct Lifted {

@@ -185,6 +185,37 @@ impl Hart {
         each!(self, cpu => cpu.compiler.as_ref().map(|compiler| compiler.engine.stats))
     }
 
+    /// What compiling has cost; `None` without a compiler.
+    pub fn compile_costs(&self) -> Option<&cpu_jit::Costs> {
+        each!(self, cpu => cpu.compiler.as_ref().map(|compiler| &compiler.engine.costs))
+    }
+
+    /// Has compiling measured by a clock of the host, in nanoseconds, for the figures alone. Call it after
+    /// [`Hart::set_backend`].
+    pub fn set_compile_clock(&mut self, clock: fn() -> u64) {
+        each!(mut self, cpu => if let Some(compiler) = &mut cpu.compiler {
+            compiler.engine.set_clock(Some(clock));
+        });
+    }
+
+    /// Lists blocks as they are compiled. Call it after [`Hart::set_backend`]. Gives which registers of the host hold which of
+    /// the guest's; `None` without a compiler.
+    pub fn set_listing(&mut self, listing: Option<cpu_jit::Listing>) -> Option<String> {
+        each!(mut self, cpu => cpu.compiler.as_mut().map(|compiler| {
+            compiler.engine.annotate(listing.is_some());
+            compiler.listing = listing;
+            cpu_jit::listing::pins(compiler.engine.backend(), &crate::listing::slot_name)
+        }))
+    }
+
+    /// Data accesses that went other ways than the TLB.
+    pub fn accesses(&self) -> crate::state::Accesses {
+        each!(self, cpu => crate::state::Accesses {
+            tlb_misses: cpu.state.tlb_misses.get(),
+            slow: cpu.state.slow_accesses.get(),
+        })
+    }
+
     /// Instructions predecoded into blocks so far, for statistics.
     pub fn blocks_decoded(&self) -> u64 {
         each!(self, cpu => cpu.blocks_decoded())

@@ -9,6 +9,7 @@
 //!   [`isa::dispatch`] leads to them, for any consumer that implements [`Semantics`].
 //! * `state`, `access`, `exec`: the consumer that runs them: state in cells, memory through the TLB, predecoded blocks.
 //! * `compile`, `quick`: which blocks become host code, and what that code asks of a hart.
+//! * `listing`: compiled blocks as text.
 //! * [`lift`]: the same meanings recorded in the compiler's representation, and run from there.
 //! * [`sys`]: CSRs, traps, translation, protection.
 
@@ -19,6 +20,7 @@ mod exec;
 mod hart;
 pub mod isa;
 pub mod lift;
+mod listing;
 mod quick;
 mod registers;
 mod saved;
@@ -33,5 +35,6 @@ pub use cpu_core::Flow;
 pub use hart::Hart;
 pub use semantics::Riscv;
 pub use semantics::Riscv as Semantics;
+pub use state::Accesses;
 pub use sys::Privilege;
 pub use sys::csr::number as csr;

@@ -51,6 +51,7 @@ impl<const XLEN: u32> State<XLEN> {
         if addr % PAGE_SIZE + width.bytes() > PAGE_SIZE {
             return None;
         }
+        self.tlb_misses.set(self.tlb_misses.get() + 1);
         let tlb = &self.frame.tlb;
         let before = (tlb.flushes(), self.memory.changed_epoch());
         let found = self.translate(addr, kind, width.bytes(), true).ok()?;
@@ -99,6 +100,7 @@ impl<const XLEN: u32> Quick for State<XLEN> {
     }
 
     fn quick_load(&self, addr: u64, width: Width) -> Option<u64> {
+        self.slow_accesses.set(self.slow_accesses.get() + 1);
         let (tlb, context) = (&self.frame.tlb, self.frame.data_context.get());
         tlb.load(context, addr, width).or_else(|| {
             self.quick_fill(addr, width, AccessKind::Read)?;
@@ -107,6 +109,7 @@ impl<const XLEN: u32> Quick for State<XLEN> {
     }
 
     fn quick_store(&self, addr: u64, width: Width, value: u64) -> bool {
+        self.slow_accesses.set(self.slow_accesses.get() + 1);
         let (tlb, context) = (&self.frame.tlb, self.frame.data_context.get());
         tlb.store(context, addr, width, value)
             || (self.quick_fill(addr, width, AccessKind::Write).is_some()

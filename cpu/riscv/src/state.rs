@@ -40,6 +40,15 @@ pub(crate) mod mode {
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
 pub struct Trapped(());
 
+/// Data accesses that went other ways than the TLB, for statistics.
+#[derive(Copy, Clone, Default, PartialEq, Eq, Debug)]
+pub struct Accesses {
+    /// Translations that the TLB did not have; those of devices, which it never has, among them.
+    pub tlb_misses: u64,
+    /// Loads and stores of compiled code that its inline check did not let through.
+    pub slow: u64,
+}
+
 /// A hart's state. The interpreter's [`Semantics`] for `XLEN` 32 or 64.
 pub struct State<const XLEN: u32> {
     pub(crate) config: HartConfig,
@@ -78,6 +87,10 @@ pub struct State<const XLEN: u32> {
     pub(crate) index: Cell<u32>,
     /// Instructions executed before this run.
     pub(crate) total: Cell<u64>,
+    /// See [`Accesses`].
+    pub(crate) tlb_misses: Cell<u64>,
+    /// See [`Accesses`].
+    pub(crate) slow_accesses: Cell<u64>,
 }
 
 impl<const XLEN: u32> State<XLEN> {
@@ -104,6 +117,8 @@ impl<const XLEN: u32> State<XLEN> {
             executed: Cell::new(0),
             index: Cell::new(0),
             total: Cell::new(0),
+            tlb_misses: Cell::new(0),
+            slow_accesses: Cell::new(0),
             config,
         };
         state.frame.pc.set(Self::mask_address(state.config.reset_pc));

@@ -222,6 +222,14 @@ pub struct RunArgs {
     #[arg(long, value_name = "MIB", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=1024),
         help_heading = "Run")]
     pub jit_cache: u16,
+    /// List blocks as they are compiled: guest instructions, nodes and host code side by side. Only those with an
+    /// instruction at an address, or in FROM-TO.
+    #[arg(long, value_name = "all|ADDR|FROM-TO", num_args = 0..=1, require_equals = true,
+        default_missing_value = "all", value_parser = values::addresses, help_heading = "Run")]
+    pub dump_jit: Option<std::ops::RangeInclusive<u64>>,
+    /// Where --dump-jit goes; the default is stderr.
+    #[arg(long, value_name = "FILE", requires = "dump_jit", help_heading = "Run")]
+    pub dump_jit_file: Option<PathBuf>,
     /// What to do when the guest uses something that is not modelled.
     #[arg(long, value_name = "POLICY", default_value = "warn", help_heading = "Run")]
     pub unimplemented: UnimplementedPolicy,

@@ -19,6 +19,8 @@ use cpu_core::Time;
 use devices_core::{Frame, Port, Rng};
 use machine_configs::{Board, Boot, Chosen};
 use std::collections::VecDeque;
+use std::io::Write;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -72,6 +74,9 @@ pub fn assemble(board: &Board, args: &RunArgs, seed: u64) -> Result<Machine, Usa
     if let Err(error) = machine.set_jit(args.jit, (args.jit_cache as usize) << 20) {
         eprintln!("hyperemu: warning: {error}; everything is interpreted");
         let _ = machine.set_jit(JitMode::Off, 0);
+    }
+    if let Some(addresses) = &args.dump_jit {
+        dump_jit(&mut machine, addresses, args.dump_jit_file.as_deref())?;
     }
     if let Some(unused) = resources.unused().first() {
         return Err(UsageError::new(format!("there is no place for {unused}")));
@@ -137,6 +142,30 @@ pub fn assemble(board: &Board, args: &RunArgs, seed: u64) -> Result<Machine, Usa
         })?;
     }
     Ok(machine)
+}
+
+/// Has compiled blocks listed.
+fn dump_jit(
+    machine: &mut Machine,
+    addresses: &RangeInclusive<u64>,
+    file: Option<&Path>,
+) -> Result<(), UsageError> {
+    if !cfg!(feature = "dump-jit") {
+        return Err(UsageError::new(
+            "--dump-jit: this hyperemu was built without a disassembler for the host",
+        )
+        .help("build it with `--features dump-jit`"));
+    }
+    let out: Box<dyn Write + Send> = match file {
+        None => Box::new(std::io::stderr()),
+        Some(path) => Box::new(std::fs::File::create(path).map_err(|error| {
+            UsageError::new(format!("--dump-jit-file: can not write {}: {error}", path.display()))
+        })?),
+    };
+    if machine.list_compiled(addresses, out) {
+        return Ok(());
+    }
+    Err(UsageError::new("--dump-jit: nothing is compiled").help("leave out --jit=off"))
 }
 
 fn embedded(board: &Board, arch: load::Arch) -> Result<Option<load::Image>, UsageError> {

@@ -34,6 +34,18 @@ pub fn time(text: &str) -> Result<Time, String> {
     if ps.is_finite() && ps >= 0.0 && ps < u64::MAX as f64 { Ok(Time(ps as u64)) } else { Err(expected()) }
 }
 
+/// Addresses, both ends among them: `all`, `0x80001000`, `0x80001000-0x80001fff`.
+pub fn addresses(text: &str) -> Result<std::ops::RangeInclusive<u64>, String> {
+    if text == "all" {
+        return Ok(0..=u64::MAX);
+    }
+    let expected = || format!("expected all, an address or FROM-TO, found {text:?}");
+    let (from, to) = text.split_once('-').unwrap_or((text, text));
+    let [from, to] = [from, to].map(|end| crate::load::parse_number(end.trim()));
+    let range = from.ok_or_else(expected)?..=to.ok_or_else(expected)?;
+    if range.is_empty() { Err(expected()) } else { Ok(range) }
+}
+
 /// A regular expression over console bytes; `^` and `$` match at line ends, of LF and of CR LF.
 pub fn regex(text: &str) -> Result<regex::bytes::Regex, String> {
     let built = regex::bytes::RegexBuilder::new(text).multi_line(true).crlf(true).size_limit(1 << 20).build();

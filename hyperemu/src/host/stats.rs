@@ -22,7 +22,7 @@ pub fn stats(machine: &Machine, cpu_ns: u64, exit: i32) -> Value {
             json!({ "device": slots[*device].name, "offset": offset, "write": write, "count": count })
         })
         .collect();
-    let jit = machine.jit_stats();
+    let (jit, costs, accesses) = (machine.jit_stats(), machine.jit_costs(), machine.slow_accesses());
     json!({
         "machine": machine.name,
         "seed": machine.seed,
@@ -32,14 +32,22 @@ pub fn stats(machine: &Machine, cpu_ns: u64, exit: i32) -> Value {
         "state_hash": format!("{:032x}", machine.state_hash()),
         "mips": instructions as f64 * 1e3 / cpu_ns.max(1) as f64,
         "jit": {
-            "blocks": jit.blocks,
+            "regions": jit.blocks,
             "instructions": jit.instructions,
             "bytes": jit.bytes,
+            "compile_ns": jit.nanoseconds,
+            "compile_ns_per_instruction": {
+                "mean": jit.nanoseconds as f64 / jit.instructions.max(1) as f64,
+                "median": costs.median(),
+            },
             "invalidations": jit.invalidated,
             "flushes": jit.flushed,
             "executed": jit.executed,
+            "interpreted": instructions.saturating_sub(jit.executed),
             "entered": jit.entered,
+            "slow_accesses": accesses.slow,
         },
+        "tlb_misses": accesses.tlb_misses,
         "resets": machine.resets,
         "unimplemented": unimplemented,
         "unmapped": machine.bus.unmapped_count,

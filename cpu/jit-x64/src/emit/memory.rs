@@ -195,6 +195,7 @@ impl Emitter<'_> {
     }
 
     pub(super) fn call_pure(&mut self, f: fn(u64, u64) -> u64, a: Ref, b: Ref) {
+        self.sink.name_function(f as usize as u64);
         self.call_helper(self.shared.pure, f as usize as u64, [Some(a), Some(b), None]);
     }
 }

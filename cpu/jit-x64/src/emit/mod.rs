@@ -179,6 +179,7 @@ impl<'a> Emitter<'a> {
             Node::Start { index, offset } => {
                 self.index = index;
                 self.offset = self.unit.offset + offset;
+                self.sink.mark(index);
             }
             Node::Const(value) => self.scratch.loc[at as usize] = Loc::Const(value),
             Node::Address(offset) => {
