@@ -168,6 +168,9 @@ impl<const XLEN: u32> State<XLEN> {
 
     /// Raises what a store to reservable memory would raise there.
     pub(crate) fn probe_store(&self, addr: u64, width: Width) -> Result<(), Trapped> {
+        if self.frame.tlb.load_for_store(self.frame.data_context.get(), addr, width).is_some() {
+            return Ok(());
+        }
         match self.store_target(addr, width)? {
             Some(_) => Ok(()),
             None => Err(self.raise(access_fault(AccessKind::Write), addr)),
