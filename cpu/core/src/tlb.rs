@@ -175,6 +175,11 @@ impl Tlb {
         id
     }
 
+    /// Whether a few new contexts can be numbered without a flush of everything.
+    pub fn has_room(&self) -> bool {
+        self.last_id.get() + 4 * ID_STEP <= MAX_ID
+    }
+
     /// Changes with every flush, whatever its extent: contexts must be asked for again, and translations that
     /// were remembered elsewhere are void.
     #[inline(always)]

@@ -99,7 +99,7 @@ impl Backend for X64 {
     fn install(&mut self, layout: Layout) {
         let places = Places::new(layout);
         let mut bytes = Bytes::default();
-        self.shared = trampoline::emit(&mut bytes, &places);
+        self.shared = trampoline::emit(&mut bytes, &places, self.memory.address(0));
         self.memory.write(0, &bytes.0);
         self.shared_size = bytes.0.len().next_multiple_of(64);
         self.places = Some(places);
@@ -166,7 +166,7 @@ impl Backend for X64 {
         // SAFETY: the caller's promises are those of compiled code.
         let flags = unsafe { enter(trampoline::biased(frame), guest, code.0) };
         let why = frame.exit[0].get() as u32 as usize;
-        (REASONS.get(why).copied().unwrap_or(Exit::Interpret), float_flags(flags))
+        (REASONS.get(why).copied().unwrap_or(Exit::Interpret), trampoline::float_flags(flags))
     }
 
     fn annotate(&mut self, on: bool) {
@@ -190,15 +190,4 @@ impl Backend for X64 {
     fn usage(&self) -> (usize, usize) {
         (self.memory.size() - (self.free.1 - self.free.0), self.memory.size())
     }
-}
-
-/// MXCSR's exception bits as `cpu_fp::Flags`.
-fn float_flags(mxcsr: u32) -> u8 {
-    let mut flags = 0;
-    for (host, guest) in [(1, 16), (4, 8), (8, 4), (16, 2), (32, 1)] {
-        if mxcsr & host != 0 {
-            flags |= guest;
-        }
-    }
-    flags
 }

@@ -100,9 +100,12 @@ fn jmp(b: &mut Bytes, target: usize) {
     lead(b, b.0.len() - 4, target);
 }
 
-/// Emits the shared code.
-pub fn emit(b: &mut Bytes, places: &Places) -> Trampolines {
+/// Emits the shared code, which will stand at `base`.
+pub fn emit(b: &mut Bytes, places: &Places, base: u64) -> Trampolines {
     let helpers = places.layout.helpers;
+    // Flags by the exception bits of MXCSR.
+    let flags = base + b.0.len() as u64;
+    b.0.extend((0..64).map(float_flags));
     let mut t = Trampolines { enter: b.0.len(), ..Trampolines::default() };
     dynasm!(b ; .arch x64
         ; push rbp ; push rbx ; push r12 ; push r13 ; push r14 ; push r15
@@ -168,14 +171,14 @@ pub fn emit(b: &mut Bytes, places: &Places) -> Trampolines {
     described(b, exit_stored);
 
     for (i, bytes) in [1, 2, 4, 8].into_iter().enumerate() {
-        t.load[i] = call(b, places, failed, helpers.load, Some(bytes), false);
-        t.store[i] = call(b, places, failed, helpers.store, Some(bytes), false);
+        t.load[i] = call(b, places, failed, helpers.load, Some(bytes), Flags::Untouched);
+        t.store[i] = call(b, places, failed, helpers.store, Some(bytes), Flags::Untouched);
     }
-    t.rmw = call(b, places, failed, helpers.rmw, None, false);
-    t.compare_exchange = call(b, places, failed, helpers.compare_exchange, None, false);
-    t.call = call(b, places, failed, helpers.call, None, false);
-    t.float = call(b, places, failed, helpers.float, None, true);
-    t.pure = call(b, places, failed, helpers.pure, None, true);
+    t.rmw = call(b, places, failed, helpers.rmw, None, Flags::Untouched);
+    t.compare_exchange = call(b, places, failed, helpers.compare_exchange, None, Flags::Untouched);
+    t.call = call(b, places, failed, helpers.call, None, Flags::Given { table: flags });
+    t.float = call(b, places, failed, helpers.float, None, Flags::Kept);
+    t.pure = call(b, places, failed, helpers.pure, None, Flags::Kept);
     b.align(16, 0xcc);
     for (place, value) in t.pool.iter_mut().zip(POOL) {
         *place = b.0.len();
@@ -185,6 +188,31 @@ pub fn emit(b: &mut Bytes, places: &Places) -> Trampolines {
     t
 }
 
+/// What becomes of the exception bits in MXCSR at a call.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+enum Flags {
+    /// The helper has no floating-point arithmetic.
+    Untouched,
+    /// They are kept from the helper's own arithmetic.
+    Kept,
+    /// They are handed to the helper, and are clear afterwards.
+    Given {
+        /// Where the table from exception bits to flags stands.
+        table: u64,
+    },
+}
+
+/// MXCSR's exception bits as `cpu_fp::Flags`.
+pub fn float_flags(mxcsr: u32) -> u8 {
+    let mut flags = 0;
+    for (host, guest) in [(1, 16), (4, 8), (8, 4), (16, 2), (32, 1)] {
+        if mxcsr & host != 0 {
+            flags |= guest;
+        }
+    }
+    flags
+}
+
 /// A call of a helper that changes no register; operands and result are in the frame.
 fn call(
     b: &mut Bytes,
@@ -192,7 +220,7 @@ fn call(
     failed: usize,
     helper: Helper,
     code: Option<i32>,
-    uses_floats: bool,
+    flags: Flags,
 ) -> usize {
     b.align(16, 0xcc);
     let start = b.0.len();
@@ -205,22 +233,27 @@ fn call(
     }
     pins(b, places, false);
     b.mov_home(places::REMAINING, Op::Reg(reg::R15));
+    dynasm!(b ; .arch x64 ; sub rsp, BYTE 8);
+    if flags != Flags::Untouched {
+        dynasm!(b ; .arch x64 ; stmxcsr [rsp]);
+    }
+    if let Flags::Given { table } = flags {
+        dynasm!(b ; .arch x64 ; mov eax, [rsp] ; and eax, BYTE 0x3f);
+        b.set(reg::RCX, table);
+        dynasm!(b ; .arch x64 ; movzx eax, BYTE [rcx + rax] ; mov DWORD [rsp], DWORD MXCSR);
+        b.mov_home(places::ARG2, Op::Reg(reg::RAX));
+    }
     // Above the return address is what `enter` put on the stack.
-    dynasm!(b ; .arch x64 ; mov rdi, [rsp + 8]);
+    dynasm!(b ; .arch x64 ; mov rdi, [rsp + 16]);
     b.mov(reg::RSI, Op::Home(ARG0));
     b.mov(reg::RDX, Op::Home(ARG1));
     match code {
         Some(code) => b.set(reg::RCX, code as u64),
         None => b.mov(reg::RCX, Op::Home(places::spill(places::CODE))),
     }
-    dynasm!(b ; .arch x64 ; sub rsp, BYTE 8);
-    if uses_floats {
-        // What the helper's own arithmetic raises is not the guest's.
-        dynasm!(b ; .arch x64 ; stmxcsr [rsp]);
-    }
     b.set(reg::RAX, helper as usize as u64);
     dynasm!(b ; .arch x64 ; call rax);
-    if uses_floats {
+    if flags != Flags::Untouched {
         dynasm!(b ; .arch x64 ; ldmxcsr [rsp]);
     }
     dynasm!(b ; .arch x64 ; add rsp, BYTE 8 ; test edx, edx);

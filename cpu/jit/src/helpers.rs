@@ -112,7 +112,8 @@ pub struct Helpers {
     pub rmw: Helper,
     /// Operands: address, expected, width; the new value is in [`Frame::exit`]\[3\].
     pub compare_exchange: Helper,
-    /// Operands: two arguments, number.
+    /// Operands: two arguments, number; floating-point flags (as `cpu_fp::Flags`) that were raised and that the guest does
+    /// not have yet are in [`Frame::exit`]\[3\].
     pub call: Helper,
     /// Operands: two arguments, [`float_code`]; the third argument is in [`Frame::exit`]\[3\].
     pub float: Helper,
@@ -180,7 +181,10 @@ helper! {
         let new = g.frame().exit[3].get();
         answer(g.quick_compare_exchange(addr, width(code), expected, new))
     };
-    call(g, a, b, number) = answer(g.quick_call(number, [a, b]));
+    call(g, a, b, number) = {
+        g.raise_float_flags(g.frame().exit[3].get() as u8);
+        answer(g.quick_call(number, [a, b]))
+    };
     float(g, a, b, what) = {
         let c = g.frame().exit[3].get();
         let (op, format, rounding) = float_of(what);

@@ -7,7 +7,7 @@ use cpu_jit::passes::Scratch;
 use cpu_jit::{Block, Ended, Guest, Isa, Lifter, Ref, Slot};
 
 use crate::isa::Decoded;
-use crate::semantics::{Riscv, System};
+use crate::semantics::{CsrOp, Riscv, System};
 use crate::state::{State, Trapped, slot};
 
 /// The instruction set of a hart with XLEN-bit registers.
@@ -28,6 +28,17 @@ pub enum Call {
     StoreConditional(Width),
     /// Stops where `frm` is invalid.
     CheckRounding,
+    /// Access to a CSR that most often changes nothing else. Operand: the value.
+    Csr {
+        /// How.
+        op: CsrOp,
+        /// Which.
+        csr: u16,
+        /// The old value is wanted.
+        reads: bool,
+        /// It is written.
+        writes: bool,
+    },
     /// A privileged or heavy instruction.
     System(System),
 }
@@ -83,6 +94,14 @@ impl<const XLEN: u32> Riscv for Lifter<Rv<XLEN>> {
     }
 
     fn system(&self, op: System, a: Ref, b: Ref) -> Flow<Self> {
+        if let System::Csr { op, csr, rd, writes } = op
+            && crate::quick::is_quick(csr, op, writes)
+        {
+            let reads = rd != 0 || op != CsrOp::Write;
+            let old = self.call(Call::Csr { op, csr, reads, writes }, [a, b]);
+            self.set_x(rd, old);
+            return self.fall();
+        }
         self.leave(Call::System(op), [a, b])
     }
 }
@@ -113,6 +132,16 @@ impl<const XLEN: u32> Guest<Call> for State<XLEN> {
             Call::StoreConditional(width) => self.store_conditional(a, width, b),
             // Only the dynamic mode is checked when it runs.
             Call::CheckRounding => self.rounding(7).map(|_| 0),
+            Call::Csr { op, csr, reads, writes } => {
+                let Some(old) = self.csr_instruction(op, csr, a, reads, writes) else {
+                    return Err(self.illegal());
+                };
+                if writes {
+                    self.leave.set(true);
+                    self.recheck.set(true);
+                }
+                Ok(old)
+            }
             Call::System(_) => Ok(0),
         }
     }

@@ -5,7 +5,10 @@ use cpu_core::{AccessKind, FloatFormat, FloatOp, Frame, Rmw, Rounding, Semantics
 use cpu_jit::{Layout, Quick, Slot};
 
 use crate::lift::Call;
+use crate::semantics::CsrOp;
 use crate::state::{State, sign_extend, slot};
+use crate::sys::csr::number as n;
+use crate::sys::status;
 
 /// Integer registers by how much compilers use them: what compressed instructions can name, the stack pointer, the return
 /// address, then the temporaries.
@@ -32,15 +35,45 @@ pub(crate) fn layout<const XLEN: u32>() -> Layout {
     }
 }
 
+/// Kinds of calls, in bits 8 to 15 of their numbers; below them is the width of an access.
+mod kind {
+    pub const LOAD_RESERVED: u64 = 0;
+    pub const STORE_CONDITIONAL: u64 = 1;
+    pub const CHECK_ROUNDING: u64 = 2;
+    /// CSR in bits 16 to 27, operation in 28 and 29, whether it writes in 30 and reads in 31.
+    pub const CSR: u64 = 3;
+}
+
+const OPS: [CsrOp; 3] = [CsrOp::Write, CsrOp::Set, CsrOp::Clear];
+
 impl Call {
     /// The number by which compiled code calls it; `None` for what the interpreter runs.
     pub(crate) fn number(self) -> Option<u64> {
         match self {
-            Call::LoadReserved(width) => Some(width.bytes()),
-            Call::StoreConditional(width) => Some(width.bytes() | 0x100),
-            Call::CheckRounding => Some(0x200),
+            Call::LoadReserved(width) => Some(width.bytes() | kind::LOAD_RESERVED << 8),
+            Call::StoreConditional(width) => Some(width.bytes() | kind::STORE_CONDITIONAL << 8),
+            Call::CheckRounding => Some(kind::CHECK_ROUNDING << 8),
+            Call::Csr { op, csr, reads, writes } => {
+                let op = OPS.iter().position(|known| *known == op).unwrap_or(0) as u64;
+                let flags = (writes as u64) << 30 | (reads as u64) << 31;
+                Some(kind::CSR << 8 | (csr as u64) << 16 | op << 28 | flags)
+            }
             Call::System(_) => None,
         }
+    }
+}
+
+/// Bits of `sstatus` that may change without a change of what decoded code depends on.
+const QUIET: u64 = status::SIE | status::SPIE | status::SPP | status::SUM | status::MXR;
+
+/// Whether an access to a CSR most often changes nothing but the CSR.
+pub(crate) fn is_quick(csr: u16, op: CsrOp, writes: bool) -> bool {
+    match csr {
+        n::FFLAGS | n::SSCRATCH | n::SEPC | n::SCAUSE | n::STVAL => true,
+        n::MSCRATCH | n::MEPC | n::MCAUSE | n::MTVAL => true,
+        n::SSTATUS => !writes || op != CsrOp::Write,
+        n::FRM | n::FCSR | n::STVEC | n::SATP | n::SIE | n::MIE | n::MSTATUS | n::MHARTID => !writes,
+        _ => false,
     }
 }
 
@@ -61,6 +94,20 @@ impl<const XLEN: u32> State<XLEN> {
         }
         tlb.insert(self.frame.data_context.get(), kind, addr, found.paddr, found.size);
         (before == (tlb.flushes(), self.memory.changed_epoch())).then_some(())
+    }
+
+    fn quick_csr(&self, number: u64, operand: u64) -> Option<u64> {
+        let csr = (number >> 16) as u16 & 0xfff;
+        let op = *OPS.get((number >> 28 & 3) as usize)?;
+        let (writes, reads) = (number >> 30 & 1 != 0, number >> 31 & 1 != 0);
+        if csr == n::SSTATUS && writes {
+            let enables = op == CsrOp::Set && operand & status::SIE != 0;
+            let interrupted = enables && self.pending() & self.sys.mie.get() != 0;
+            if operand & !QUIET != 0 || interrupted || !self.frame.tlb.has_room() {
+                return None;
+            }
+        }
+        self.csr_instruction(op, csr, operand, reads, writes)
     }
 
     fn quick_for_store(&self, addr: u64, width: Width) -> Option<u64> {
@@ -134,11 +181,11 @@ impl<const XLEN: u32> Quick for State<XLEN> {
 
     fn quick_call(&self, number: u64, [a, b]: [u64; 2]) -> Option<u64> {
         let width = Width::from_bytes(number & 0xff);
-        match (number >> 8, width) {
-            (0, Some(width)) => self.quick_load_reserved(a, width),
-            (1, Some(width)) => self.quick_store_conditional(a, width, b),
-            // The rounding mode is valid.
-            (2, _) => (self.frm.get() <= 4).then_some(0),
+        match (number >> 8 & 0xff, width) {
+            (kind::LOAD_RESERVED, Some(width)) => self.quick_load_reserved(a, width),
+            (kind::STORE_CONDITIONAL, Some(width)) => self.quick_store_conditional(a, width, b),
+            (kind::CHECK_ROUNDING, _) => (self.frm.get() <= 4).then_some(0),
+            (kind::CSR, _) => self.quick_csr(number, a),
             _ => None,
         }
     }

@@ -9,7 +9,7 @@ use crate::state::{State, Trapped};
 const CACHE_BLOCK: u64 = 64;
 
 impl<const XLEN: u32> State<XLEN> {
-    fn illegal(&self) -> Trapped {
+    pub(crate) fn illegal(&self) -> Trapped {
         let bits = self.instruction_bits();
         self.raise(cause::ILLEGAL_INSTRUCTION, bits)
     }
