@@ -301,20 +301,4 @@ impl<G: Quick> Engine<G> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::Costs;
-
-    #[test]
-    fn the_median_weighs_blocks_by_their_instructions() {
-        let mut costs = Costs::default();
-        assert_eq!(costs.median(), 0);
-        costs.note(1, 5000);
-        costs.note(1, u64::MAX);
-        costs.note(10, 2000);
-        let mut more = Costs::default();
-        more.note(5, 500);
-        costs.add(&more);
-        // Of 17 instructions, 5 cost 100 and 10 cost 200.
-        assert!((196..=204).contains(&costs.median()));
-    }
-}
+mod tests;
