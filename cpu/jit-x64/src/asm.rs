@@ -392,6 +392,16 @@ impl Bytes {
         dynasm!(self ; .arch x64 ; jmp QWORD [DWORD rbp + Rq(index) + disp]);
     }
 
+    /// `dword [rbp + disp] = MXCSR`
+    pub fn store_mxcsr(&mut self, disp: i32) {
+        dynasm!(self ; .arch x64 ; stmxcsr [DWORD rbp + disp]);
+    }
+
+    /// `MXCSR = dword [rbp + disp]`
+    pub fn load_mxcsr(&mut self, disp: i32) {
+        dynasm!(self ; .arch x64 ; ldmxcsr [DWORD rbp + disp]);
+    }
+
     /// `x = 0`
     pub fn zero_x(&mut self, x: u8) {
         dynasm!(self ; .arch x64 ; vxorps Rx(x), Rx(x), Rx(x));

@@ -13,7 +13,7 @@ use crate::places::{self, ARG0, ARG1, PAGE, PC, Place, Places, WHY};
 use crate::sink::{Bytes, Cc};
 
 /// What the bits of MXCSR are without any flag: all exceptions masked, round to nearest even.
-const MXCSR: i32 = 0x1f80;
+pub const MXCSR: i32 = 0x1f80;
 
 /// The instruction at `offset` in the page, and how many of the block's instructions have not run before it.
 pub fn describe(offset: u32, left: u32) -> u32 {
@@ -103,7 +103,8 @@ fn jmp(b: &mut Bytes, target: usize) {
 /// Emits the shared code, which will stand at `base`.
 pub fn emit(b: &mut Bytes, places: &Places, base: u64) -> Trampolines {
     let helpers = places.layout.helpers;
-    // Flags by the exception bits of MXCSR.
+    // Flags by the exception bits of MXCSR, at the very start: code inside of blocks looks them up too.
+    debug_assert!(b.0.is_empty());
     let flags = base + b.0.len() as u64;
     b.0.extend((0..64).map(float_flags));
     let mut t = Trampolines { enter: b.0.len(), ..Trampolines::default() };

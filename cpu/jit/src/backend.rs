@@ -43,6 +43,8 @@ pub struct Layout {
     pub float_start: Slot,
     /// See `float_start`.
     pub float_end: Slot,
+    /// The slot of the flags that floating-point operations raise. Compiled code may keep part of them elsewhere while it runs.
+    pub float_flags: Slot,
     /// Bits of an address, 32 or 64.
     pub address_bits: u32,
 }

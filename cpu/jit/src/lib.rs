@@ -34,4 +34,6 @@ pub use listing::{GuestLine, Listing};
 pub trait Isa {
     /// An operation that is called, not lifted: CSR access, reservations, long vector loops.
     type Call: Copy + std::fmt::Debug;
+    /// The slot that floating-point operations add their flags to.
+    const FLOAT_FLAGS: Option<Slot> = None;
 }

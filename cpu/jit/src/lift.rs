@@ -198,6 +198,11 @@ impl<I: Isa> Semantics for Lifter<I> {
     }
 
     fn float(&self, op: FloatOp, format: FloatFormat, rounding: Rounding, args: [Ref; 3]) -> Ref {
+        if let Some(flags) = I::FLOAT_FLAGS
+            && let Some(known) = self.slots.borrow_mut().get_mut(flags.0 as usize)
+        {
+            *known = None;
+        }
         self.push(Node::Float(op, format, rounding, args))
     }
 

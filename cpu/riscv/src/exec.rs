@@ -92,7 +92,7 @@ impl<const XLEN: u32> Cpu<XLEN> {
             state.set_x(r, 0);
             state.set_f_raw(r, 0);
         }
-        state.fflags.set(0);
+        state.set_fflags(0);
         state.frm.set(0);
         state.set_fs(0);
         state.frame.pc.set(State::<XLEN>::mask_address(state.config.reset_pc));

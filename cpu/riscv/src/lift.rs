@@ -1,13 +1,14 @@
 //! RISC-V on the compiler's intermediate representation: what a recorder needs to record, and what a hart needs to run
 //! what was recorded.
 
-use cpu_core::{Flow, Next, Rounding, Semantics, Width};
+use cpu_core::{Flow, Next, Rounding, Semantics, SemanticsExt, Width};
 use cpu_fp::Round;
 use cpu_jit::passes::Scratch;
 use cpu_jit::{Block, Ended, Guest, Isa, Lifter, Ref, Slot};
 
 use crate::isa::Decoded;
 use crate::semantics::{CsrOp, Riscv, System};
+use crate::sys::csr::number::FFLAGS;
 use crate::state::{State, Trapped, slot};
 
 /// The instruction set of a hart with XLEN-bit registers.
@@ -45,6 +46,7 @@ pub enum Call {
 
 impl<const XLEN: u32> Isa for Rv<XLEN> {
     type Call = Call;
+    const FLOAT_FLAGS: Option<Slot> = Some(Slot(slot::FLOAT_FLAGS));
 }
 
 impl<const XLEN: u32> Riscv for Lifter<Rv<XLEN>> {
@@ -94,6 +96,19 @@ impl<const XLEN: u32> Riscv for Lifter<Rv<XLEN>> {
     }
 
     fn system(&self, op: System, a: Ref, b: Ref) -> Flow<Self> {
+        if let System::Csr { op, csr: FFLAGS, rd, writes } = op
+            && (!writes || op == CsrOp::Write)
+        {
+            let old = (rd != 0).then(|| self.get(Slot(slot::FLOAT_FLAGS)));
+            if writes {
+                self.set(Slot(slot::FLOAT_FLAGS), self.and_imm(a, 31));
+                self.set(Slot(slot::FLOAT_DIRTY), self.imm(1));
+            }
+            if let Some(old) = old {
+                self.set_x(rd, old);
+            }
+            return self.fall();
+        }
         if let System::Csr { op, csr, rd, writes } = op
             && crate::quick::is_quick(csr, op, writes)
         {

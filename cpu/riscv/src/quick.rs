@@ -31,6 +31,7 @@ pub(crate) fn layout<const XLEN: u32>() -> Layout {
         float_pins: &FLOAT_PINS,
         float_start: Slot(slot::FLOAT),
         float_end: Slot(slot::FLOAT + 32),
+        float_flags: Slot(slot::FLOAT_FLAGS),
         address_bits: XLEN,
     }
 }
@@ -195,9 +196,9 @@ impl<const XLEN: u32> Quick for State<XLEN> {
     }
 
     fn raise_float_flags(&self, flags: u8) {
-        let before = self.fflags.get();
+        let before = self.fflags();
         if flags | before != before {
-            self.fflags.set(flags | before);
+            self.set_fflags(flags | before);
             self.dirty_fs();
         }
     }

@@ -30,7 +30,7 @@ pub(crate) fn save<const XLEN: u32>(state: &State<XLEN>) -> Vec<u8> {
         pc: state.frame.pc.get(),
         x: std::array::from_fn(|r| state.x(r as u8)),
         f: std::array::from_fn(|r| state.f(r as u8)),
-        fcsr: state.fflags.get(),
+        fcsr: state.fflags(),
         frm: state.frm.get(),
         sys,
         executed: state.total.get(),
@@ -54,7 +54,7 @@ pub(crate) fn restore<const XLEN: u32>(cpu: &mut Cpu<XLEN>, bytes: &[u8]) -> Res
     for (r, value) in (0..).zip(f) {
         state.set_f_raw(r, value);
     }
-    state.fflags.set(fcsr & 31);
+    state.set_fflags(fcsr);
     state.frm.set(frm & 7);
     state.set_fs(state.sys.fs.get());
     state.total.set(executed);

@@ -22,6 +22,8 @@ pub(crate) mod slot {
     pub const FLOAT: u16 = 32;
     /// 1 after every change of floating-point state, then it stands for `mstatus.FS` = 3; else 0.
     pub const FLOAT_DIRTY: u16 = 64;
+    /// `fflags`, without what compiled code has raised and not handed over yet.
+    pub const FLOAT_FLAGS: u16 = 65;
     /// Takes what is written to `x0`.
     pub const SINK: u16 = 127;
 }
@@ -58,7 +60,6 @@ pub struct State<const XLEN: u32> {
     pub(crate) bus: BusScope,
     pub(crate) sys: Sys,
 
-    pub(crate) fflags: Cell<u8>,
     /// Whoever changes whether it is 0 updates the contexts.
     pub(crate) frm: Cell<u8>,
 
@@ -100,7 +101,6 @@ impl<const XLEN: u32> State<XLEN> {
             memory,
             bus: BusScope::default(),
             sys: Sys::default(),
-            fflags: Cell::new(0),
             frm: Cell::new(0),
             block_end: Cell::new(0),
             target: Cell::new(0),
@@ -175,6 +175,14 @@ impl<const XLEN: u32> State<XLEN> {
         &self.frame.slots[number as usize & (SLOTS - 1)]
     }
 
+    pub(crate) fn fflags(&self) -> u8 {
+        self.slot(slot::FLOAT_FLAGS).get() as u8
+    }
+
+    pub(crate) fn set_fflags(&self, flags: u8) {
+        self.slot(slot::FLOAT_FLAGS).set((flags & 31) as u64);
+    }
+
     pub(crate) fn stop_with(&self, exit: Exit) {
         self.exit.set(Some(exit));
         self.leave.set(true);
@@ -229,12 +237,12 @@ impl<const XLEN: u32> Semantics for State<XLEN> {
             Rounding::Static(round) => round,
             Rounding::Dynamic => Round::from_riscv(self.frm.get() as u32).unwrap_or_default(),
         };
-        let before = self.fflags.get();
+        let before = self.fflags();
         let mut env = Env::riscv(round, Flags::from_bits_truncate(before));
         let result = op.eval(format, &mut env, args);
         let after = env.flags.bits();
         if after != before {
-            self.fflags.set(after);
+            self.set_fflags(after);
             self.dirty_fs();
         }
         result

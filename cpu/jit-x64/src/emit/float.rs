@@ -10,7 +10,7 @@ use cpu_jit::ir::{Node, Ref};
 
 use super::{Emitter, Loc, Owner};
 use crate::asm::{Arith, Op};
-use crate::places::{ARG0, ARG1, ARG2, Place, WHY};
+use crate::places::{ARG0, ARG1, ARG2, CODE, Place, WHY, home, spill};
 use crate::sink::Cc;
 use crate::trampoline::Pool;
 
@@ -147,6 +147,31 @@ impl Emitter<'_> {
         }
     }
 
+    /// All flags: those in the frame, and what MXCSR has on top.
+    pub(super) fn float_flags(&mut self) {
+        let d = self.define();
+        let table = self.scratch();
+        let place = spill(CODE);
+        let hot = &mut self.sink.hot;
+        hot.store_mxcsr(place);
+        hot.mov32(d, Op::Home(place));
+        hot.and(crate::asm::Size::D, d, Op::Imm(0x3f));
+        hot.set(table, self.base);
+        hot.load(d, table, d, 1, false);
+        hot.or(crate::asm::Size::Q, d, Op::Home(home(self.places.layout.float_flags.0)));
+        self.defined(d);
+    }
+
+    /// Replaces all flags.
+    pub(super) fn set_float_flags(&mut self, value: Ref) {
+        let r = self.reg(value);
+        let place = spill(CODE);
+        let hot = &mut self.sink.hot;
+        hot.mov_home(home(self.places.layout.float_flags.0), Op::Reg(r));
+        hot.set_home32(place, crate::trampoline::MXCSR as u32);
+        hot.load_mxcsr(place);
+    }
+
     fn arithmetic(&mut self, op: Arith, double: bool, a: Ref, b: Ref) {
         let (x, y) = (self.x(a), self.x(b));
         let d = self.define_x();
@@ -199,7 +224,7 @@ impl Emitter<'_> {
         let code = cpu_jit::helpers::float_code(op, format, rounding);
         let why = self.here();
         let cold = &mut self.sink.cold;
-        cold.mov_home(crate::places::spill(crate::places::CODE), Op::Imm(code as i32));
+        cold.mov_home(spill(CODE), Op::Imm(code as i32));
         cold.set_home32(WHY, why);
         let target = self.fixed(self.shared.float);
         self.sink.call_cold(target);

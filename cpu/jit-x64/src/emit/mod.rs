@@ -185,12 +185,14 @@ impl<'a> Emitter<'a> {
             Node::Address(offset) => {
                 self.scratch.loc[at as usize] = Loc::Page(self.unit.offset as i64 + offset as i64);
             }
+            Node::Get(slot) if slot == self.places.layout.float_flags => self.float_flags(),
             Node::Get(slot) => self.alias(at, slot.0),
             Node::Binary(op, a, b) => self.binary(op, a, b),
             Node::Unary(op, a) => self.unary(op, a),
             Node::Select(cond, yes, no) => self.select(cond, yes, no),
             Node::Pure(f, a, b) => self.call_pure(f, a, b),
             Node::Float(op, format, rounding, args) => self.float(op, format, rounding, args),
+            Node::Set(slot, value) if slot == self.places.layout.float_flags => self.set_float_flags(value),
             Node::Set(slot, value) => self.set_slot(slot.0, value),
             Node::Load { addr, width, signed } => self.load(addr, width, signed),
             Node::Store { addr, width, value } => self.store(addr, width, value),

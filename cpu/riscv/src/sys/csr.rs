@@ -320,9 +320,9 @@ impl<const XLEN: u32> State<XLEN> {
         let sys = &self.sys;
         let (s, rv32) = (self.has(Features::S), XLEN == 32);
         Some(match csr {
-            n::FFLAGS if self.has(Features::F) => self.fflags.get() as u64,
+            n::FFLAGS if self.has(Features::F) => self.fflags() as u64,
             n::FRM if self.has(Features::F) => self.frm.get() as u64,
-            n::FCSR if self.has(Features::F) => (self.frm.get() as u64) << 5 | self.fflags.get() as u64,
+            n::FCSR if self.has(Features::F) => (self.frm.get() as u64) << 5 | self.fflags() as u64,
 
             n::SSTATUS if s => {
                 let sd = if rv32 { 1 << 31 } else { status::SD };
@@ -426,7 +426,7 @@ impl<const XLEN: u32> State<XLEN> {
         let value = self.extend(value);
         match csr {
             n::FFLAGS if self.has(Features::F) => {
-                self.fflags.set(value as u8 & 31);
+                self.set_fflags(value as u8);
                 self.fs_written();
             }
             n::FRM if self.has(Features::F) => {
@@ -435,7 +435,7 @@ impl<const XLEN: u32> State<XLEN> {
                 self.update_contexts();
             }
             n::FCSR if self.has(Features::F) => {
-                self.fflags.set(value as u8 & 31);
+                self.set_fflags(value as u8);
                 self.frm.set((value >> 5) as u8 & 7);
                 self.fs_written();
                 self.update_contexts();
