@@ -102,3 +102,65 @@ fn monotonic_ns() -> u64 {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
     time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::machine::testing::*;
+    use cpu_core::Time;
+    use cpu_riscv::isa::Id;
+
+    #[derive(Clone, Default)]
+    struct Text(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Text {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// Counts in memory for ever.
+    fn counting() -> Program {
+        let mut p = Program::default();
+        p.li(A1, DATA);
+        let again = p.here();
+        p.op(Id::Ld, [A0, A1, 0], 0).addi(A0, A0, 1).op(Id::Sd, [0, A1, A0], 0).jump(again);
+        p
+    }
+
+    #[test]
+    fn figures_and_listings_change_nothing() {
+        let run = |mode, listing: Option<&Text>| {
+            let mut machine = machine("tv", 1, &counting());
+            machine.set_jit(mode, 1 << 20).unwrap();
+            if let Some(text) = listing {
+                assert!(machine.list_compiled(&(0..=u64::MAX), Box::new(text.clone())));
+            }
+            run_until(&mut machine, Time::from_us(100));
+            let stats = crate::host::stats::stats(&machine, 1, 0);
+            (machine.state_hash(), machine.instructions(), stats)
+        };
+        if matches!(X64::new(1 << 16), Err(Unavailable::Processor(_))) {
+            return;
+        }
+        let (text, off) = (Text::default(), run(JitMode::Off, None));
+        let (on, listed) = (run(JitMode::On, None), run(JitMode::On, Some(&text)));
+        assert!((on.0, on.1) == (off.0, off.1) && (listed.0, listed.1) == (off.0, off.1));
+        let figure = |name: &str| on.2["jit"][name].as_u64().unwrap_or_else(|| panic!("no {name}: {}", on.2));
+        assert_eq!(figure("executed") + figure("interpreted"), on.1);
+        assert!(figure("executed") > on.1 / 2);
+        assert!(figure("regions") > 0 && figure("bytes") > 0 && figure("compile_ns") > 0);
+        assert!(on.2["jit"]["compile_ns_per_instruction"]["median"].as_u64() > Some(0));
+        assert!(on.2["tlb_misses"].as_u64() > Some(0));
+        assert_eq!(off.2["jit"]["regions"], 0);
+        let text = String::from_utf8(text.0.lock().unwrap().clone()).unwrap();
+        if cfg!(feature = "dump-jit") {
+            assert!(text.starts_with("registers: ") && text.contains("block 0x80200"), "{text}");
+            assert!(text.contains("ld a0,0(a1)") && text.contains("tlb.read.tag"), "{text}");
+        }
+        assert!(!machine("tv", 1, &counting()).list_compiled(&(0..=u64::MAX), Box::new(Text::default())));
+    }
+}
