@@ -31,7 +31,7 @@ fn main() {
     let mut round = |simplify: bool| {
         let (begin, mut nodes) = (cpu_seconds(), 0);
         for block in 0..BLOCKS {
-            let lifter = Lifter::new(Rv::<64> { compressed: true, rounds_to_nearest: true });
+            let lifter = Lifter::new(Rv::<64> { compressed: true, rounds_to_nearest: true, float: true });
             for decoded in &code[block % 64 * LENGTH..][..LENGTH] {
                 lifter.start(decoded.len as u32);
                 let _ = isa::dispatch::execute(&lifter, decoded.id, &decoded.ops);

@@ -299,7 +299,8 @@ pub(crate) fn lift<const XLEN: u32>(state: &State<XLEN>, block: &Block<Op<XLEN>>
         None => Err((op.operands.imm as u32, op.len)),
     });
     let rounds_to_nearest = state.frm.get() == 0;
-    let lifted = crate::lift::lift::<XLEN>(state.compressed(), rounds_to_nearest, instructions);
+    let float = state.mode() & mode::FLOAT != 0 && state.config.extensions.contains(Features::F);
+    let lifted = crate::lift::lift::<XLEN>(state.compressed(), rounds_to_nearest, float, instructions);
     debug_assert_eq!(lifted.verify(), Ok(()));
     lifted
 }

@@ -8,8 +8,8 @@ use cpu_jit::{Block, Ended, Guest, Isa, Lifter, Ref, Slot};
 
 use crate::isa::Decoded;
 use crate::semantics::{CsrOp, Riscv, System};
-use crate::sys::csr::number::FFLAGS;
 use crate::state::{State, Trapped, slot};
+use crate::sys::csr::number::FFLAGS;
 
 /// The instruction set of a hart with XLEN-bit registers.
 #[derive(Copy, Clone, Debug)]
@@ -18,6 +18,8 @@ pub struct Rv<const XLEN: u32> {
     pub compressed: bool,
     /// `frm` is 0 for as long as the block is valid.
     pub rounds_to_nearest: bool,
+    /// There are floating-point registers, and FS is not off for as long as the block is valid.
+    pub float: bool,
 }
 
 /// What is called, not lifted.
@@ -98,6 +100,7 @@ impl<const XLEN: u32> Riscv for Lifter<Rv<XLEN>> {
     fn system(&self, op: System, a: Ref, b: Ref) -> Flow<Self> {
         if let System::Csr { op, csr: FFLAGS, rd, writes } = op
             && (!writes || op == CsrOp::Write)
+            && self.isa().float
         {
             let old = (rd != 0).then(|| self.get(Slot(slot::FLOAT_FLAGS)));
             if writes {
@@ -173,9 +176,10 @@ impl<const XLEN: u32> Guest<Call> for State<XLEN> {
 pub(crate) fn lift<const XLEN: u32>(
     compressed: bool,
     rounds_to_nearest: bool,
+    float: bool,
     instructions: impl IntoIterator<Item = Result<Decoded, (u32, u8)>>,
 ) -> Block<Call> {
-    let lifter = Lifter::new(Rv::<XLEN> { compressed, rounds_to_nearest });
+    let lifter = Lifter::new(Rv::<XLEN> { compressed, rounds_to_nearest, float });
     for instruction in instructions {
         let ended = match instruction {
             Ok(decoded) => {
