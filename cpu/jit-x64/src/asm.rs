@@ -64,6 +64,22 @@ macro_rules! home {
     (@ $s:expr, {$($code:tt)*}) => { dynasm!($s ; .arch x64 ; $($code)*) };
 }
 
+/// An instruction with an operand at `[a + b + disp]`, given in two halves, in the shorter form where possible.
+macro_rules! sum {
+    ($s:expr, $disp:expr, |$m:ident| match $what:tt {
+        $($case:pat => {$($before:tt)*} {$($behind:tt)*})*
+    } $a:ident $b:ident) => {
+        match i8::try_from($disp) {
+            Ok($m) => match $what {
+                $($case => dynasm!($s ; .arch x64 ; $($before)* [BYTE Rq($a) + Rq($b) + $m] $($behind)*),)*
+            },
+            Err(_) => match $what {
+                $($case => dynasm!($s ; .arch x64 ; $($before)* [DWORD Rq($a) + Rq($b) + $disp] $($behind)*),)*
+            },
+        }
+    };
+}
+
 macro_rules! alu {
     ($($name:ident)*) => {$(
         /// `d op= b`
@@ -318,46 +334,47 @@ impl Bytes {
         dynasm!(self ; .arch x64 ; cmp Rq(a), [DWORD rbp + Rq(index) + disp]);
     }
 
-    /// `d = [a + b]` of so many bytes, extended.
-    pub fn load(&mut self, d: u8, a: u8, b: u8, bytes: u64, signed: bool) {
-        match (bytes, signed) {
-            (1, false) => dynasm!(self ; .arch x64 ; movzx Rd(d), BYTE [Rq(a) + Rq(b)]),
-            (1, true) => dynasm!(self ; .arch x64 ; movsx Rq(d), BYTE [Rq(a) + Rq(b)]),
-            (2, false) => dynasm!(self ; .arch x64 ; movzx Rd(d), WORD [Rq(a) + Rq(b)]),
-            (2, true) => dynasm!(self ; .arch x64 ; movsx Rq(d), WORD [Rq(a) + Rq(b)]),
-            (4, false) => dynasm!(self ; .arch x64 ; mov Rd(d), [Rq(a) + Rq(b)]),
-            (4, true) => dynasm!(self ; .arch x64 ; movsxd Rq(d), DWORD [Rq(a) + Rq(b)]),
-            _ => dynasm!(self ; .arch x64 ; mov Rq(d), [Rq(a) + Rq(b)]),
-        }
+    /// `d = [a + b + disp]` of so many bytes, extended.
+    pub fn load(&mut self, d: u8, (a, b, disp): (u8, u8, i32), bytes: u64, signed: bool) {
+        sum!(self, disp, |m| match (bytes, signed) {
+            (1, false) => { movzx Rd(d), BYTE } {}
+            (1, true) => { movsx Rq(d), BYTE } {}
+            (2, false) => { movzx Rd(d), WORD } {}
+            (2, true) => { movsx Rq(d), WORD } {}
+            (4, false) => { mov Rd(d), } {}
+            (4, true) => { movsxd Rq(d), DWORD } {}
+            _ => { mov Rq(d), } {}
+        } a b);
     }
 
-    /// `[a + b] = v` of so many bytes.
-    pub fn store(&mut self, a: u8, b: u8, v: Op, bytes: u64) {
-        match (bytes, v) {
-            (1, Op::Reg(v)) => dynasm!(self ; .arch x64 ; mov [Rq(a) + Rq(b)], Rb(v)),
-            (2, Op::Reg(v)) => dynasm!(self ; .arch x64 ; mov [Rq(a) + Rq(b)], Rw(v)),
-            (4, Op::Reg(v)) => dynasm!(self ; .arch x64 ; mov [Rq(a) + Rq(b)], Rd(v)),
-            (_, Op::Reg(v)) => dynasm!(self ; .arch x64 ; mov [Rq(a) + Rq(b)], Rq(v)),
-            (1, Op::Imm(v)) => dynasm!(self ; .arch x64 ; mov BYTE [Rq(a) + Rq(b)], BYTE v as i8),
-            (2, Op::Imm(v)) => dynasm!(self ; .arch x64 ; mov WORD [Rq(a) + Rq(b)], WORD v as i16),
-            (4, Op::Imm(v)) => dynasm!(self ; .arch x64 ; mov DWORD [Rq(a) + Rq(b)], DWORD v),
-            (_, Op::Imm(v)) => dynasm!(self ; .arch x64 ; mov QWORD [Rq(a) + Rq(b)], DWORD v),
-            (_, Op::Home(_)) => debug_assert!(false, "memory to memory"),
-        }
+    /// `[a + b + disp] = v` of so many bytes.
+    pub fn store(&mut self, (a, b, disp): (u8, u8, i32), v: Op, bytes: u64) {
+        debug_assert!(!matches!(v, Op::Home(_)), "memory to memory");
+        sum!(self, disp, |m| match (bytes, v) {
+            (1, Op::Reg(v)) => { mov } { , Rb(v) }
+            (2, Op::Reg(v)) => { mov } { , Rw(v) }
+            (4, Op::Reg(v)) => { mov } { , Rd(v) }
+            (_, Op::Reg(v)) => { mov } { , Rq(v) }
+            (1, Op::Imm(v)) => { mov BYTE } { , BYTE v as i8 }
+            (2, Op::Imm(v)) => { mov WORD } { , WORD v as i16 }
+            (4, Op::Imm(v)) => { mov DWORD } { , DWORD v }
+            (_, Op::Imm(v) | Op::Home(v)) => { mov QWORD } { , DWORD v }
+        } a b);
     }
 
-    /// `x = [a + b]`, a double or (4 bytes) a single.
-    pub fn load_x(&mut self, x: u8, a: u8, b: u8) {
-        dynasm!(self ; .arch x64 ; vmovsd Rx(x), QWORD [Rq(a) + Rq(b)]);
+    /// `x = [a + b + disp]`, a double.
+    pub fn load_x(&mut self, x: u8, a: u8, b: u8, disp: i32) {
+        sum!(self, disp, |m| match () {
+            () => { vmovsd Rx(x), QWORD } {}
+        } a b);
     }
 
-    /// `[a + b] = x` of 4 or 8 bytes.
-    pub fn store_x(&mut self, a: u8, b: u8, x: u8, bytes: u64) {
-        if bytes == 4 {
-            dynasm!(self ; .arch x64 ; vmovss DWORD [Rq(a) + Rq(b)], Rx(x));
-        } else {
-            dynasm!(self ; .arch x64 ; vmovsd QWORD [Rq(a) + Rq(b)], Rx(x));
-        }
+    /// `[a + b + disp] = x` of 4 or 8 bytes.
+    pub fn store_x(&mut self, (a, b, disp): (u8, u8, i32), x: u8, bytes: u64) {
+        sum!(self, disp, |m| match bytes {
+            4 => { vmovss DWORD } { , Rx(x) }
+            _ => { vmovsd QWORD } { , Rx(x) }
+        } a b);
     }
 
     /// `x = [rbp + disp]`

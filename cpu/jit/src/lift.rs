@@ -111,6 +111,13 @@ impl<I: Isa> Lifter<I> {
 
     /// Writes a slot.
     pub fn set(&self, slot: Slot, value: Ref) {
+        let known = self.slots.borrow().get(slot.0 as usize).copied().flatten();
+        if let Some(known) = known
+            && (known == value
+                || (self.constant(known).is_some() && self.constant(known) == self.constant(value)))
+        {
+            return;
+        }
         self.push(Node::Set(slot, value));
         self.know(slot, value);
     }

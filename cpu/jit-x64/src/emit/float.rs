@@ -157,7 +157,7 @@ impl Emitter<'_> {
         hot.mov32(d, Op::Home(place));
         hot.and(crate::asm::Size::D, d, Op::Imm(0x3f));
         hot.set(table, self.base);
-        hot.load(d, table, d, 1, false);
+        hot.load(d, (table, d, 0), 1, false);
         hot.or(crate::asm::Size::Q, d, Op::Home(home(self.places.layout.float_flags.0)));
         self.defined(d);
     }

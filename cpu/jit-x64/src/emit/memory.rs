@@ -4,8 +4,8 @@
 //! contexts are multiples of 8, so that an address whose low bits are left in equals no tag. What fails goes the slow
 //! way in the cold part, which comes back with the value.
 
-use cpu_core::{Tlb, Width};
-use cpu_jit::ir::Ref;
+use cpu_core::{Binary, Tlb, Width};
+use cpu_jit::ir::{Node, Ref};
 
 use super::{Emitter, Loc};
 use crate::asm::Size::{D, Q};
@@ -16,24 +16,170 @@ use crate::sink::Cc;
 /// log2 of the bytes of a TLB entry.
 const ENTRY_SHIFT: u32 = 4;
 
+/// Accesses by one base in a block, all loads or all stores, which check once that all of them are in one page.
+#[derive(Copy, Clone, Debug)]
+pub(super) struct Group {
+    base: Ref,
+    stores: bool,
+    /// From here to `end`, as distances from the base.
+    start: i32,
+    end: i32,
+    count: u32,
+    /// The last access.
+    pub last: u32,
+    /// Where the host's address is kept, once it was found.
+    pub place: Option<u8>,
+}
+
+/// No group.
+const NONE: u16 = u16::MAX;
+/// The longest range that is checked at once.
+const RANGE: i32 = 512;
+
+/// What [`Emitter::translate`] found.
+struct Found {
+    /// Holds the host's address of the page minus the guest's.
+    t: u8,
+    /// Is free.
+    u: u8,
+    /// The jump that is taken where the TLB does not know.
+    slow: usize,
+    /// The place that the first access of a group fills.
+    first: Option<u8>,
+}
+
+/// An address as a value and a distance, where the sum is left to the access.
+fn parts(nodes: &[Node], loc: &[Loc], addr: Ref) -> (Ref, i32) {
+    match nodes.get(addr.0 as usize) {
+        Some(&Node::Binary(Binary::Add, base, by)) if loc.get(addr.0 as usize) == Some(&Loc::Deferred) => {
+            match nodes.get(by.0 as usize) {
+                Some(Node::Const(by)) => (base, *by as i32),
+                _ => (addr, 0),
+            }
+        }
+        _ => (addr, 0),
+    }
+}
+
+/// Whether `node` is a sum that an access makes itself.
+pub(super) fn defers(nodes: &[Node], node: &Node) -> bool {
+    let Node::Binary(Binary::Add, _, by) = *node else { return false };
+    // Far from any overflow of what is added to it.
+    let small = |by: u64| (by as i64).unsigned_abs() < 1 << 30;
+    matches!(nodes.get(by.0 as usize), Some(Node::Const(by)) if small(*by))
+}
+
+/// Finds the groups of a block.
+pub(super) fn group(nodes: &[Node], loc: &[Loc], groups: &mut Vec<Group>, group_of: &mut Vec<u16>) {
+    groups.clear();
+    group_of.clear();
+    group_of.resize(nodes.len(), NONE);
+    // Groups before this one ended with a call, which may change address spaces.
+    let mut open = 0;
+    for (at, node) in nodes.iter().enumerate() {
+        let (addr, width, stores) = match *node {
+            Node::Load { addr, width, .. } => (addr, width, false),
+            Node::Store { addr, width, .. } => (addr, width, true),
+            Node::Call(..) => {
+                open = groups.len();
+                continue;
+            }
+            _ => continue,
+        };
+        let (base, offset) = parts(nodes, loc, addr);
+        if !matches!(nodes.get(base.0 as usize), Some(Node::Const(_))) {
+            let end = offset + width.bytes() as i32;
+            let known = groups.iter_mut().enumerate().skip(open).rev();
+            let fits = |group: &Group| group.end.max(end) - group.start.min(offset) <= RANGE;
+            let found = known
+                .filter(|(_, group)| group.base == base && group.stores == stores)
+                .find(|(_, group)| fits(group));
+            match found {
+                Some((number, group)) => {
+                    group.start = group.start.min(offset);
+                    group.end = group.end.max(end);
+                    group.count += 1;
+                    group.last = at as u32;
+                    group_of[at] = number as u16;
+                }
+                None => {
+                    group_of[at] = groups.len() as u16;
+                    let (count, last) = (1, at as u32);
+                    groups.push(Group { base, stores, start: offset, end, count, last, place: None });
+                }
+            }
+        }
+    }
+}
+
 impl Emitter<'_> {
-    /// Finds the host's address of `addr` minus `addr`; gives the register with it, and the number of the jump that is
-    /// taken where the TLB does not know.
-    fn translate(&mut self, addr: u8, width: Width, table: i32) -> (u8, usize) {
+    /// The parts of an address: a value in a register, and a distance.
+    fn parts(&self, addr: Ref) -> (Ref, i32) {
+        parts(self.unit.nodes, &self.scratch.loc, addr)
+    }
+
+    /// Finds the host's address of `base + offset` minus that address.
+    fn translate(&mut self, base: u8, offset: i32, width: Width, table: i32) -> Found {
         let (t, u) = (self.scratch(), self.scratch());
+        let group = self.scratch.group_of.get(self.at as usize).copied().unwrap_or(NONE);
+        let group = self.scratch.groups.get(group as usize).copied().filter(|group| group.count > 1);
+        let cold = self.sink.here_cold();
+        if let Some(place) = group.and_then(|group| group.place) {
+            // Checked before; zero if that went the slow way.
+            let hot = &mut self.sink.hot;
+            hot.mov(t, Op::Home(places::spill(place)));
+            hot.test(Q, t, Op::Reg(t));
+            let slow = self.sink.jcc(Cc::E, cold);
+            return Found { t, u, slow, first: None };
+        }
+        let place = group.and_then(|_| self.spare_place());
         let hot = &mut self.sink.hot;
-        hot.rorx(t, addr, 12 - ENTRY_SHIFT as u8);
+        let (first, last, keep) = match (group, place) {
+            // The last byte of all decides: where it is in another page, its tag is not in the first byte's place.
+            (Some(group), Some(_)) => (group.start, group.end - 1, -4096),
+            _ => (offset, offset, -4096 | (width.bytes() as i32 - 1)),
+        };
+        let mut from = base;
+        if first != 0 {
+            hot.lea(Q, u, base, first);
+            from = u;
+        }
+        hot.rorx(t, from, 12 - ENTRY_SHIFT as u8);
         hot.and(D, t, Op::Imm(((Tlb::ENTRIES - 1) << ENTRY_SHIFT) as i32));
-        hot.mov(u, Op::Reg(addr));
-        hot.and(Q, u, Op::Imm(-4096 | (width.bytes() as i32 - 1)));
+        match last {
+            _ if last == first && first != 0 => {}
+            0 => hot.mov(u, Op::Reg(base)),
+            _ => hot.lea(Q, u, base, last),
+        }
+        hot.and(Q, u, Op::Imm(keep));
         hot.or(Q, u, Op::Home(places::DATA_CONTEXT));
         hot.cmp_table(u, t, table);
-        let cold = self.sink.here_cold();
         let slow = self.sink.jcc(Cc::NE, cold);
         self.sink.hot.load_table(t, t, table + 8);
-        // The other one is free again.
-        self.unlock(u);
-        (t, slow)
+        if let Some(place) = place {
+            self.sink.hot.mov_home(places::spill(place), Op::Reg(t));
+            let number = self.scratch.group_of[self.at as usize];
+            self.scratch.groups[number as usize].place = Some(place);
+        }
+        Found { t, u, slow, first: place }
+    }
+
+    /// The start of the cold part of an access: its address as an operand, and what the rest of its group is to know.
+    fn slow_address(&mut self, found: &Found, base: u8, offset: i32) {
+        self.sink.land_cold(found.slow);
+        let why = self.here();
+        let cold = &mut self.sink.cold;
+        if let Some(place) = found.first {
+            cold.mov_home(places::spill(place), Op::Imm(0));
+        }
+        let address = if offset == 0 {
+            base
+        } else {
+            cold.lea(Q, found.t, base, offset);
+            found.t
+        };
+        cold.mov_home(ARG0, Op::Reg(address));
+        cold.set_home32(WHY, why);
     }
 
     fn unlock(&mut self, r: u8) {
@@ -52,18 +198,16 @@ impl Emitter<'_> {
         if let Some((slot, Place::Reg(_) | Place::X(_))) = slot {
             self.evacuate(slot, None);
         }
-        let a = self.reg(addr);
-        let (t, slow) = self.translate(a, width, places::TLB_READ);
-        let why = self.here();
-        self.sink.land_cold(slow);
-        let cold = &mut self.sink.cold;
-        cold.mov_home(ARG0, Op::Reg(a));
-        cold.set_home32(WHY, why);
+        let (base, offset) = self.parts(addr);
+        let a = self.reg(base);
+        let found = self.translate(a, offset, width, places::TLB_READ);
+        let t = found.t;
+        self.slow_address(&found, a, offset);
         let trampoline = self.fixed(Self::trampoline(self.shared.load, width));
         self.sink.call_cold(trampoline);
         match slot {
             Some((slot, Place::X(x))) if width == Width::B8 => {
-                self.sink.hot.load_x(x, t, a);
+                self.sink.hot.load_x(x, t, a, offset);
                 self.sink.cold.load_x_home(x, ARG0);
                 self.alias(self.at, slot);
             }
@@ -72,7 +216,7 @@ impl Emitter<'_> {
                     Some((_, Place::Reg(pin))) => pin,
                     _ => t,
                 };
-                self.sink.hot.load(d, t, a, width.bytes(), signed);
+                self.sink.hot.load(d, (t, a, offset), width.bytes(), signed);
                 self.sink.cold.widen(d, Op::Home(ARG0), width.bits(), signed);
                 match slot {
                     Some((slot, Place::Reg(_))) => self.alias(self.at, slot),
@@ -116,7 +260,11 @@ impl Emitter<'_> {
             }
             None => {
                 // The address and its check may need all temporaries.
-                let address_in_temp = !matches!(self.loc(addr), Loc::Slot(slot) if matches!(self.places.of(slot), Place::Reg(_)));
+                let (base, _) = self.parts(addr);
+                let address_in_temp = match self.loc(base) {
+                    Loc::Slot(slot) => !matches!(self.places.of(slot), Place::Reg(_)),
+                    _ => true,
+                };
                 if address_in_temp {
                     self.put_in_frame(value);
                 }
@@ -127,14 +275,14 @@ impl Emitter<'_> {
     }
 
     fn store_operand(&mut self, addr: Ref, width: Width, value: Op, x: Option<u8>) {
-        let a = self.reg(addr);
-        let (t, slow) = self.translate(a, width, places::TLB_WRITE);
-        let why = self.here();
-        self.sink.land_cold(slow);
-        self.sink.cold.mov_home(ARG0, Op::Reg(a));
+        let (base, offset) = self.parts(addr);
+        let a = self.reg(base);
+        let found = self.translate(a, offset, width, places::TLB_WRITE);
+        let t = found.t;
+        self.slow_address(&found, a, offset);
         let value = match value {
             Op::Home(disp) if x.is_none() => {
-                let v = self.scratch();
+                let v = found.u;
                 self.sink.hot.mov(v, Op::Home(disp));
                 self.sink.cold.mov(v, Op::Home(disp));
                 Op::Reg(v)
@@ -143,15 +291,14 @@ impl Emitter<'_> {
         };
         match x {
             Some(x) => {
-                self.sink.hot.store_x(t, a, x, width.bytes());
+                self.sink.hot.store_x((t, a, offset), x, width.bytes());
                 self.sink.cold.store_x_home(ARG1, x);
             }
             None => {
-                self.sink.hot.store(t, a, value, width.bytes());
+                self.sink.hot.store((t, a, offset), value, width.bytes());
                 self.sink.cold.mov_home(ARG1, value);
             }
         }
-        self.sink.cold.set_home32(WHY, why);
         let trampoline = self.fixed(Self::trampoline(self.shared.store, width));
         self.sink.call_cold(trampoline);
         let back = self.sink.here();

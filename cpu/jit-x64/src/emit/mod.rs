@@ -59,6 +59,8 @@ pub struct Scratch {
     loc: Vec<Loc>,
     aliases: Vec<u32>,
     spilled: Vec<u32>,
+    groups: Vec<memory::Group>,
+    group_of: Vec<u16>,
 }
 
 /// The state of emitting one block.
@@ -137,7 +139,7 @@ impl<'a> Emitter<'a> {
     /// Finds which nodes wait for their user, and how long each value is needed.
     fn plan(&mut self) {
         let nodes = self.unit.nodes;
-        let Scratch { last, user, loc, aliases, spilled } = &mut *self.scratch;
+        let Scratch { last, user, loc, aliases, spilled, groups, group_of } = &mut *self.scratch;
         aliases.clear();
         spilled.clear();
         last.clear();
@@ -161,6 +163,7 @@ impl<'a> Emitter<'a> {
                 loc[at] = Loc::Deferred;
             }
         }
+        memory::group(nodes, loc, groups, group_of);
         for (at, node) in nodes.iter().enumerate().rev() {
             let when = if loc[at] == Loc::Deferred { last[at] } else { at as u32 };
             node.operands(|Ref(operand)| {
@@ -310,6 +313,8 @@ fn defers(nodes: &[Node], node: &Node, user: &Node, at: u32) -> bool {
             _ => false,
         },
         Node::Float(..) => float::defers(nodes, node, user, at),
+        Node::Load { addr, .. } if addr.0 == at => memory::defers(nodes, node),
+        Node::Store { addr, value, .. } if addr.0 == at && value.0 != at => memory::defers(nodes, node),
         // Shifts take their amount modulo 64 themselves.
         Node::Binary(Shl | Shr | Sar | Ror, x, amount) if amount.0 == at && x.0 != at => {
             op == And && constant(b) == Some(63)

@@ -124,6 +124,15 @@ impl Emitter<'_> {
         number
     }
 
+    /// A spill place that is not for a value; few are left for those.
+    pub(super) fn spare_place(&mut self) -> Option<u8> {
+        let number = (!self.spills).trailing_zeros() as u8;
+        (number < places::SPILLS / 2).then(|| {
+            self.spills |= 1 << number;
+            number
+        })
+    }
+
     /// Notes whose value a spill place holds, to give it back.
     fn spilled(&mut self, node: u32, number: u8) {
         self.scratch.loc[node as usize] = Loc::Spill(number);
@@ -414,6 +423,13 @@ impl Emitter<'_> {
                 }
                 _ => {}
             }
+        }
+        let group = self.scratch.group_of.get(self.at as usize).copied();
+        if let Some(group) = group.and_then(|group| self.scratch.groups.get(group as usize))
+            && group.last == self.at
+            && let Some(place) = group.place
+        {
+            self.spills &= !(1 << place);
         }
         let mut i = 0;
         while let Some(&node) = self.scratch.spilled.get(i) {

@@ -209,7 +209,10 @@ fn a_full_back_end_starts_again() {
     rig.did();
     assert_eq!(rig.compile(0x1040, 0x40), Some(Code(3)));
     assert_eq!(rig.did(), [Did::Clear, Did::Compile(0x40)], "and nobody waits");
-    assert_eq!((rig.guest.frame.jumps[Frame::jump_index(0x5000)].key.get(), rig.engine.stats.flushed), (0, 1));
+    assert_eq!(
+        (rig.guest.frame.jumps[Frame::jump_index(0x5000)].key.get(), rig.engine.stats.flushed),
+        (0, 1)
+    );
     assert_ne!(rig.engine.generation(), generation);
     assert_eq!((rig.engine.lookup((0x1000, 0)), rig.engine.lookup((0x1040, 0))), (None, Some(Code(3))));
 
