@@ -63,6 +63,7 @@ impl CodeMemory {
     }
 
     /// A copy of `len` bytes at `offset`, fewer at the end.
+    #[cfg(feature = "dump")]
     pub fn read(&self, offset: usize, len: usize) -> Vec<u8> {
         let len = len.min(self.size.saturating_sub(offset));
         let mut bytes = vec![0; len];

@@ -15,8 +15,11 @@ pub(crate) fn slot_name(Slot(number): Slot) -> String {
     let float = number.wrapping_sub(slot::FLOAT) as usize;
     match (X_NAMES.get(number as usize), F_NAMES.get(float)) {
         (Some(name), _) | (None, Some(name)) => name.to_string(),
-        _ if number == slot::FLOAT_DIRTY => "fs_dirty".into(),
-        _ => format!("s{number}"),
+        _ => match number {
+            slot::FLOAT_DIRTY => "fs_dirty".into(),
+            slot::FLOAT_FLAGS => "fflags".into(),
+            _ => format!("slot{number}"),
+        },
     }
 }
 

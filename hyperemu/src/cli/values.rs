@@ -79,7 +79,7 @@ mod tests {
         assert_eq!(addresses("all"), Ok(0..=u64::MAX));
         assert_eq!(addresses("0x80001000"), Ok(0x8000_1000..=0x8000_1000));
         assert_eq!(addresses("0x1000-0x1fff"), Ok(0x1000..=0x1fff));
-        assert_eq!(addresses("0xffffffff80000000-0xffffffffffffffff"), Ok(u64::MAX << 31..=u64::MAX));
+        assert_eq!(addresses("0xffffffff80000000-0xffffffffffffffff"), Ok(0xffff_ffff_8000_0000..=u64::MAX));
         for bad in ["", "-", "0x2000-0x1000", "main", "0x1000-", "0x1-0x2-0x3"] {
             assert!(addresses(bad).is_err(), "{bad}");
         }
