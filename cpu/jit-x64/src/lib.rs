@@ -7,6 +7,14 @@
 //! * `places`: which slots are in which registers. `trampoline`: the shared ways in, out, and to helpers.
 //! * `emit`: a block's nodes to instructions.
 //! * `memory`: where code is kept. `dump`: code as text (with the feature `dump`).
+//!
+//! Ten integer and twelve floating-point slots are in host registers, the same ones in all code; the others are memory
+//! operands in the frame. Loads and stores look the TLB up inline, neighbours by one base once. Single and double
+//! precision at round to nearest even run on SSE and FMA, with the sticky bits of MXCSR as the guest's flags. What
+//! seldom runs (TLB misses, NaN results, ways out) is apart from what does.
+//!
+//! What is called, not inlined: atomics, half precision, other rounding modes, minimum and maximum, some conversions,
+//! CSR accesses. No page is ever writable and executable by one mapping.
 
 mod asm;
 #[cfg(feature = "dump")]

@@ -1,16 +1,28 @@
-//! The compiler's intermediate representation, and what turns instruction meanings into it.
+//! The compiler, apart from instruction sets and hosts: from instruction meanings to host code that runs.
+//!
+//! ```text
+//! predecoded block -> lift -> ir -> passes -> backend (a host's) -> engine: kept, linked, run, dropped
+//!                                     `-> interp: the same without a host's code, as a reference
+//! ```
 //!
 //! * [`ir`]: blocks of nodes in single assignment; guest state as numbered slots.
 //! * [`lift`]: a [`cpu_core::Semantics`] that records instead of running, for any ISA.
 //! * [`passes`]: what makes a block smaller without changing what it does.
-//! * [`interp`]: runs a block, node by node: the definition of what nodes mean, which a compiler has to match.
-//!
+//! * [`interp`]: runs a block, node by node: the definition of what nodes mean, which a back end has to match.
 //! * [`engine`]: compiled blocks by physical address, their links and invalidation.
 //! * [`backend`]: what a host architecture has to offer for that; [`helpers`]: what compiled code calls.
 //! * [`listing`]: compiled blocks as text.
 //!
 //! No instruction set and no host architecture is named here. An ISA says what its slots are and which operations it
 //! calls rather than lifts ([`Isa`]); its crate implements its own sub-trait of `Semantics` for [`lift::Lifter`].
+//!
+//! Compiled code does what the interpreter does, to the instruction: it counts instructions and stops before a block
+//! that holds more than may still run, and an instruction that would trap, reach a device or change code is left to the
+//! interpreter, with the state as it is before it.
+//!
+//! What it leaves out: a block is compiled alone, as straight code, and a loop is a link between blocks or back to
+//! its own head; nothing is kept from one block to the next but the slots in host registers. Blocks are compiled
+//! where the guest would run them, on the same thread.
 
 pub mod backend;
 pub mod engine;
@@ -32,7 +44,7 @@ pub use listing::{GuestLine, Listing};
 
 /// What the representation has to know of an instruction set.
 pub trait Isa {
-    /// An operation that is called, not lifted: CSR access, reservations, long vector loops.
+    /// An operation that is called, not lifted: CSR access, reservations.
     type Call: Copy + std::fmt::Debug;
     /// The slot that floating-point operations add their flags to.
     const FLOAT_FLAGS: Option<Slot> = None;

@@ -12,6 +12,11 @@
 //! * `listing`: compiled blocks as text.
 //! * [`lift`]: the same meanings recorded in the compiler's representation, and run from there.
 //! * [`sys`]: CSRs, traps, translation, protection.
+//!
+//! Every block is interpreted at first; with a back end ([`Hart::set_backend`]) one that has run often ([`HOT`], or as the
+//! caller says) becomes host code. The interpreter keeps what compiled code may not do (traps, devices, most CSR writes, fences, changes of
+//! privilege), blocks with a breakpoint, those that lie across two pages, and the end of a run where fewer instructions
+//! remain than the block has. Where control goes from one to the other can not be seen in the guest's state.
 
 mod access;
 mod compile;

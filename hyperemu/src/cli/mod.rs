@@ -218,12 +218,12 @@ pub struct RunArgs {
     /// What runs instructions; results are the same in every mode.
     #[arg(long, value_name = "MODE", default_value = "on", help_heading = "Run")]
     pub jit: JitMode,
-    /// Code memory of each core's compiler, in MiB.
+    /// Code memory of each core's compiler, in MiB; when it is full, all code goes and compiling starts over.
     #[arg(long, value_name = "MIB", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=1024),
         help_heading = "Run")]
     pub jit_cache: u16,
-    /// List blocks as they are compiled: guest instructions, nodes and host code side by side. Only those with an
-    /// instruction at an address, or in FROM-TO.
+    /// List blocks as they are compiled: guest instructions, nodes and host code side by side. All of them, or those with
+    /// an instruction at ADDR or in FROM-TO (virtual addresses).
     #[arg(long, value_name = "all|ADDR|FROM-TO", num_args = 0..=1, require_equals = true,
         default_missing_value = "all", value_parser = values::addresses, help_heading = "Run")]
     pub dump_jit: Option<std::ops::RangeInclusive<u64>>,

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 /// What runs instructions. Results are the same in every mode.
 #[derive(Copy, Clone, Default, PartialEq, Eq, Debug, clap::ValueEnum)]
 pub enum JitMode {
-    /// Blocks that ran often are compiled.
+    /// Blocks that ran often are compiled; on a host without AVX2, BMI2 and FMA, nothing is.
     #[default]
     On,
     /// Everything is interpreted.
