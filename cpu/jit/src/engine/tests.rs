@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use cpu_core::{FloatFormat, FloatOp, MemoryKind, RegionSpec, Rmw, Rounding, Width};
 
 use super::*;
-use crate::backend::Layout;
+use crate::backend::{HostLine, Layout};
 use crate::helpers::Helpers;
 use crate::ir::{Node, Slot};
 
@@ -43,7 +43,8 @@ impl Backend for Fake {
             _ => None,
         });
         let site = Site(self.made as u32);
-        Ok(Compiled { code: Code(self.made), size: 10, links: targets.map(|to| (to, site)).collect() })
+        let links = targets.map(|to| (to, site)).collect();
+        Ok(Compiled { code: Code(self.made), size: 10, links, notes: None })
     }
 
     fn link(&mut self, site: Site, code: Code) {
@@ -64,8 +65,14 @@ impl Backend for Fake {
         (Exit::Lookup, 5)
     }
 
-    fn dump(&self, _: &Compiled) -> String {
-        String::new()
+    fn annotate(&mut self, _: bool) {}
+
+    fn list(&self, _: &Compiled, _: &dyn Fn(Slot) -> String) -> Option<Vec<HostLine>> {
+        None
+    }
+
+    fn pinned(&self) -> Vec<(String, Slot)> {
+        Vec::new()
     }
 
     fn usage(&self) -> (usize, usize) {
@@ -124,6 +131,7 @@ impl Rig {
             float_pins: &[],
             float_start: Slot(0),
             float_end: Slot(0),
+            float_flags: Slot(0),
             address_bits: 64,
         };
         let engine = Engine::new(Box::new(fake), layout, memory.clone());
