@@ -1,4 +1,4 @@
-//! The same run twice is the same run, to the last bit.
+//! The same run twice is the same run, to the last bit, however its instructions are run.
 
 use machine_tests::{Emulator, Outcome, guest};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,11 +7,11 @@ const WORK: &str = "dd if=/dev/urandom bs=4k count=4 2>/dev/null | sha256sum; mo
                     for i in 1 2 3 4 5 6; do sha256sum /bin/busybox >/mnt/$i & done; wait; cat /mnt/[1-6]; date; \
                     umount /mnt; poweroff";
 
-fn run(harts: u32) -> Outcome {
+fn run(harts: u32, options: &[&str]) -> Outcome {
     let emulator = Emulator::linux("disk", harts, WORK);
     let disk = emulator.path("disk");
     std::fs::copy(guest("disk/ext4.img"), &disk).expect("the image can be copied");
-    emulator.args(["--drive", &format!("file={},format=raw", disk.display())]).run().ends_with(0)
+    emulator.args(["--drive", &format!("file={},format=raw", disk.display())]).args(options).run().ends_with(0)
 }
 
 /// Keeps both of the machine's usual cores busy while `body` runs.
@@ -31,24 +31,33 @@ fn under_load<T>(body: impl FnOnce() -> T) -> T {
     })
 }
 
-fn same(harts: u32) {
-    let (alone, loaded) = (run(harts), under_load(|| run(harts)));
-    assert!(alone.text().contains("reboot: Power down"), "{alone}");
+/// What a guest can tell of a run, and the machine's state at its end.
+fn equal(one: &Outcome, other: &Outcome, what: &str) {
     for name in ["instructions", "virtual_ns", "state_hash"] {
-        assert_eq!(alone.stat(name), loaded.stat(name), "{name} with {harts} harts");
+        assert_eq!(one.stat(name), other.stat(name), "{name}, {what}");
     }
-    if alone.serial != loaded.serial {
-        panic!("the serial logs differ with {harts} harts: first\n{}\nthen\n{}", alone.text(), loaded.text());
+    if one.serial != other.serial {
+        panic!("the serial logs differ, {what}: first\n{}\nthen\n{}", one.text(), other.text());
+    }
+}
+
+fn same(harts: u32) {
+    let interpreted = run(harts, &["--jit", "off"]);
+    assert!(interpreted.text().contains("reboot: Power down"), "{interpreted}");
+    equal(&interpreted, &under_load(|| run(harts, &[])), &format!("{harts} harts, compiled when hot"));
+    let rest: [&[&str]; 2] = [&["--jit", "sync"], &["--jit-cache", "1"]];
+    for options in rest {
+        equal(&interpreted, &run(harts, options), &format!("{harts} harts, {}", options.join(" ")));
     }
 }
 
 #[test]
-fn one_hart_runs_the_same_twice() {
+fn one_hart_runs_the_same_however_it_is_run() {
     same(1);
 }
 
 #[test]
-fn four_harts_run_the_same_twice() {
+fn four_harts_run_the_same_however_they_are_run() {
     same(4);
 }
 
