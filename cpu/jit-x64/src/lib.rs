@@ -23,6 +23,8 @@ mod emit;
 mod memory;
 mod places;
 mod sink;
+#[cfg(test)]
+mod tests;
 mod trampoline;
 
 use std::fmt;

@@ -85,3 +85,47 @@ impl Drop for CodeMemory {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The rights of the mapping that holds an address, as the host's kernel lists them.
+    fn rights(address: u64) -> Option<String> {
+        let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+        maps.lines().find_map(|line| {
+            let (range, rest) = line.split_once(' ')?;
+            let (from, to) = range.split_once('-')?;
+            let number = |text| u64::from_str_radix(text, 16).ok();
+            (number(from)? <= address && address < number(to)?).then(|| rest[..4].to_owned())
+        })
+    }
+
+    #[test]
+    fn code_is_never_writable_where_it_executes() {
+        let memory = CodeMemory::new(5000).unwrap();
+        assert_eq!(memory.size(), 8192);
+        assert_eq!(rights(memory.address(0)).as_deref(), Some("r-xs"));
+        assert_eq!(rights(memory.address(8191)).as_deref(), Some("r-xs"));
+        assert_eq!(rights(memory.write.as_ptr() as u64).as_deref(), Some("rw-s"));
+    }
+
+    #[test]
+    fn what_is_written_executes() {
+        let mut memory = CodeMemory::new(4096).unwrap();
+        // mov eax, 42; ret
+        memory.write(0x100, &[0xb8, 42, 0, 0, 0, 0xc3]);
+        assert_eq!(memory.offset(memory.address(0x100)), 0x100);
+        // SAFETY: the address is that of the function just written.
+        let function = unsafe { std::mem::transmute::<u64, extern "C" fn() -> u32>(memory.address(0x100)) };
+        assert_eq!(function(), 42);
+        memory.write(0x101, &[7]);
+        assert_eq!(function(), 7);
+    }
+
+    #[test]
+    #[should_panic(expected = "code does not fit")]
+    fn code_behind_the_end_is_refused() {
+        CodeMemory::new(4096).unwrap().write(4090, &[0; 7]);
+    }
+}

@@ -263,3 +263,42 @@ impl Sink {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn jumps_lead_to_either_part_and_to_shared_code() {
+        let mut sink = Sink::default();
+        let hot_start = sink.here();
+        let stub = sink.here_cold();
+        sink.jcc(Cc::NE, stub);
+        let later = sink.jmp(stub);
+        sink.call(At::Fixed(0x900));
+        sink.jmp_cold(hot_start);
+        let out = sink.jcc_cold(Cc::E, stub);
+        sink.call_cold(At::Fixed(0x5000));
+        sink.land(later);
+        sink.land_cold(out);
+        sink.resolve(0x1000, 0x8000);
+        let field = |part: &Bytes, at: usize| i32::from_le_bytes(part.0[at..at + 4].try_into().unwrap());
+        // Opcodes: conditional jumps have two bytes, the others one.
+        assert_eq!((&sink.hot.0[..2], sink.hot.0[6], sink.hot.0[11]), (&[0x0f, 0x85][..], 0xe9, 0xe8));
+        assert_eq!(field(&sink.hot, 2), 0x8000 - 0x1006);
+        assert_eq!(field(&sink.hot, 7), 0x1010 - 0x100b, "behind all of the hot part");
+        assert_eq!(field(&sink.hot, 12), 0x900 - 0x1010);
+        assert_eq!(field(&sink.cold, 1), 0x1000 - 0x8005);
+        assert_eq!(field(&sink.cold, 7), 0x8010 - 0x800b);
+        assert_eq!(field(&sink.cold, 12), 0x5000 - 0x8010);
+        sink.clear();
+        assert_eq!((sink.here(), sink.here_cold(), sink.fixups.len()), (At::Hot(0), At::Cold(0), 0));
+    }
+
+    #[test]
+    fn opposite_conditions_differ_in_their_low_bit() {
+        for cc in [Cc::O, Cc::B, Cc::E, Cc::BE, Cc::S, Cc::P, Cc::L, Cc::LE] {
+            assert_eq!((cc.not() as u8, cc.not().not()), (cc as u8 | 1, cc));
+        }
+    }
+}
