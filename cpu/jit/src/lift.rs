@@ -177,6 +177,14 @@ impl<I: Isa> Semantics for Lifter<I> {
         if let Some(value) = self.constant(a) {
             return self.imm(op.eval(value));
         }
+        // A word that was shifted right has no sign any more.
+        if op == Unary::Sext32
+            && let Some(Node::Binary(Binary::Shr, word, by)) = self.node(a)
+            && matches!(self.node(word), Some(Node::Unary(Unary::Zext32, _)))
+            && self.constant(by).is_some_and(|by| (1..64).contains(&by))
+        {
+            return a;
+        }
         let same =
             matches!(self.nodes.borrow().get(a.0 as usize), Some(Node::Unary(inner, _)) if *inner == op);
         // Extending twice is extending once.

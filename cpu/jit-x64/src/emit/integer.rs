@@ -140,6 +140,16 @@ impl Emitter<'_> {
     fn shift(&mut self, op: Binary, size: Size, a: Ref, b: Ref) {
         if let Some(amount) = self.constant(b) {
             let amount = (amount & 63) as u8;
+            if let (Loc::Deferred, Some(&Node::Unary(Unary::Zext32, word))) =
+                (self.loc(a), self.unit.nodes.get(a.0 as usize))
+            {
+                let from = self.op(word);
+                let d = self.define();
+                self.sink.hot.mov32(d, from);
+                self.sink.hot.shr(D, d, amount);
+                self.defined(d);
+                return;
+            }
             let from = self.op(a);
             let d = self.define();
             let hot = &mut self.sink.hot;

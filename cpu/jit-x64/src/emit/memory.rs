@@ -11,7 +11,7 @@ use super::{Emitter, Loc};
 use crate::asm::Size::{D, Q};
 use crate::asm::{Op, reg};
 use crate::places::{self, ARG0, ARG1, ARG2, Place, WHY};
-use crate::sink::Cc;
+use crate::sink::{Bytes, Cc};
 
 /// log2 of the bytes of a TLB entry.
 const ENTRY_SHIFT: u32 = 4;
@@ -42,10 +42,39 @@ struct Found {
     t: u8,
     /// Is free.
     u: u8,
-    /// The jump that is taken where the TLB does not know.
-    slow: usize,
-    /// The place that the first access of a group fills.
-    first: Option<u8>,
+}
+
+/// What the TLB is asked: whether the bytes from `base + first` to `base + last` are in a page that it knows.
+#[derive(Copy, Clone)]
+struct Check {
+    base: u8,
+    first: i32,
+    last: i32,
+    /// Bits of the last byte's address that the tag is compared with: the page, and those that must be zero.
+    keep: i32,
+    table: i32,
+}
+
+impl Check {
+    /// Leaves the entry's place in `t`, and flags that say whether it is the one.
+    fn emit(&self, b: &mut Bytes, t: u8, u: u8) {
+        let &Check { base, first, last, keep, table } = self;
+        let mut from = base;
+        if first != 0 {
+            b.lea(Q, u, base, first);
+            from = u;
+        }
+        b.rorx(t, from, 12 - ENTRY_SHIFT as u8);
+        b.and(D, t, Op::Imm(((Tlb::ENTRIES - 1) << ENTRY_SHIFT) as i32));
+        match last {
+            _ if last == first && first != 0 => {}
+            0 => b.mov(u, Op::Reg(base)),
+            _ => b.lea(Q, u, base, last),
+        }
+        b.and(Q, u, Op::Imm(keep));
+        b.or(Q, u, Op::Home(places::DATA_CONTEXT));
+        b.cmp_table(u, t, table);
+    }
 }
 
 /// An address as a value and a distance, where the sum is left to the access.
@@ -118,60 +147,51 @@ impl Emitter<'_> {
         parts(self.unit.nodes, &self.scratch.loc, addr)
     }
 
-    /// Finds the host's address of `base + offset` minus that address.
+    /// Finds the host's address of `base + offset` minus that address. The cold part that it begins goes on where the TLB does
+    /// not know.
     fn translate(&mut self, base: u8, offset: i32, width: Width, table: i32) -> Found {
         let (t, u) = (self.scratch(), self.scratch());
-        let group = self.scratch.group_of.get(self.at as usize).copied().unwrap_or(NONE);
-        let group = self.scratch.groups.get(group as usize).copied().filter(|group| group.count > 1);
+        let number = self.scratch.group_of.get(self.at as usize).copied().unwrap_or(NONE);
+        let group = self.scratch.groups.get(number as usize).copied().filter(|group| group.count > 1);
+        let one =
+            Check { base, first: offset, last: offset, keep: -4096 | (width.bytes() as i32 - 1), table };
         let cold = self.sink.here_cold();
-        if let Some(place) = group.and_then(|group| group.place) {
-            // Checked before; zero if that went the slow way.
-            let hot = &mut self.sink.hot;
-            hot.mov(t, Op::Home(places::spill(place)));
-            hot.test(Q, t, Op::Reg(t));
-            let slow = self.sink.jcc(Cc::E, cold);
-            return Found { t, u, slow, first: None };
-        }
-        let place = group.and_then(|_| self.spare_place());
-        let hot = &mut self.sink.hot;
-        let (first, last, keep) = match (group, place) {
-            // The last byte of all decides: where it is in another page, its tag is not in the first byte's place.
-            (Some(group), Some(_)) => (group.start, group.end - 1, -4096),
-            _ => (offset, offset, -4096 | (width.bytes() as i32 - 1)),
+        let known = group.and_then(|group| group.place);
+        let Some(place) = known.or_else(|| group.and_then(|_| self.spare_place())) else {
+            one.emit(&mut self.sink.hot, t, u);
+            self.sink.jcc(Cc::NE, cold);
+            self.sink.hot.load_table(t, t, table + 8);
+            return Found { t, u };
         };
-        let mut from = base;
-        if first != 0 {
-            hot.lea(Q, u, base, first);
-            from = u;
-        }
-        hot.rorx(t, from, 12 - ENTRY_SHIFT as u8);
-        hot.and(D, t, Op::Imm(((Tlb::ENTRIES - 1) << ENTRY_SHIFT) as i32));
-        match last {
-            _ if last == first && first != 0 => {}
-            0 => hot.mov(u, Op::Reg(base)),
-            _ => hot.lea(Q, u, base, last),
-        }
-        hot.and(Q, u, Op::Imm(keep));
-        hot.or(Q, u, Op::Home(places::DATA_CONTEXT));
-        hot.cmp_table(u, t, table);
-        let slow = self.sink.jcc(Cc::NE, cold);
-        self.sink.hot.load_table(t, t, table + 8);
-        if let Some(place) = place {
+        if known.is_some() {
+            // Checked before; zero if that failed.
+            self.sink.hot.mov(t, Op::Home(places::spill(place)));
+            self.sink.hot.test(Q, t, Op::Reg(t));
+            self.sink.jcc(Cc::E, cold);
+        } else if let Some(group) = group {
+            // The last byte of all decides: where it is in another page, its tag is not in the first byte's place.
+            let all = Check { first: group.start, last: group.end - 1, keep: -4096, ..one };
+            all.emit(&mut self.sink.hot, t, u);
+            self.sink.jcc(Cc::NE, cold);
+            self.sink.hot.load_table(t, t, table + 8);
             self.sink.hot.mov_home(places::spill(place), Op::Reg(t));
-            let number = self.scratch.group_of[self.at as usize];
             self.scratch.groups[number as usize].place = Some(place);
+            self.sink.cold.mov_home(places::spill(place), Op::Imm(0));
         }
-        Found { t, u, slow, first: place }
+        // Each for itself.
+        one.emit(&mut self.sink.cold, t, u);
+        let slow = self.sink.jcc_cold(Cc::NE, cold);
+        self.sink.cold.load_table(t, t, table + 8);
+        let back = self.sink.here();
+        self.sink.jmp_cold(back);
+        self.sink.land_cold(slow);
+        Found { t, u }
     }
 
-    /// The start of the cold part of an access: its address as an operand, and what the rest of its group is to know.
+    /// The rest of the cold part of an access: its address as an operand of the helper.
     fn slow_address(&mut self, found: &Found, base: u8, offset: i32) {
-        self.sink.land_cold(found.slow);
         let why = self.here();
         let cold = &mut self.sink.cold;
-        if let Some(place) = found.first {
-            cold.mov_home(places::spill(place), Op::Imm(0));
-        }
         let address = if offset == 0 {
             base
         } else {

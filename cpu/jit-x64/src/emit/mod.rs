@@ -291,11 +291,15 @@ impl<'a> Emitter<'a> {
 /// Whether `node` is better made by its only user.
 fn defers(nodes: &[Node], node: &Node, user: &Node, at: u32) -> bool {
     use cpu_core::Binary::*;
-    let Node::Binary(op, _, b) = *node else { return false };
     let constant = |r: Ref| match nodes.get(r.0 as usize) {
         Some(Node::Const(value)) => Some(*value),
         _ => None,
     };
+    if let Node::Unary(Unary::Zext32, _) = node {
+        // A shift of a word.
+        return matches!(*user, Node::Binary(Shr, word, by) if word.0 == at && constant(by).is_some_and(|by| by < 32));
+    }
+    let Node::Binary(op, _, b) = *node else { return false };
     match *user {
         Node::BranchIf(cond, _) | Node::RaiseIf(_, cond, _) if cond.0 == at => {
             matches!(op, Eq | Ne | Ltu | Lts | And)
