@@ -20,21 +20,25 @@ pub enum Width {
 
 impl Width {
     /// In bytes.
+    #[inline(always)]
     pub const fn bytes(self) -> u64 {
         self as u64
     }
 
     /// In bits.
+    #[inline(always)]
     pub const fn bits(self) -> u32 {
         self as u32 * 8
     }
 
     /// All ones in this width.
+    #[inline(always)]
     pub const fn mask(self) -> u64 {
         u64::MAX >> (64 - self.bits())
     }
 
     /// The width of `bytes` bytes, if there is one.
+    #[inline]
     pub const fn from_bytes(bytes: u64) -> Option<Width> {
         match bytes {
             1 => Some(Width::B1),

@@ -335,6 +335,7 @@ impl GuestMemory {
     }
 
     /// The generation counter of the page at `addr`, to compare with what [`GuestMemory::mark_code`] returned.
+    #[inline]
     pub fn generation(&self, addr: u64) -> Option<u32> {
         let region = self.region(addr, 1)?;
         Some(region.generations[((addr - region.spec.base) / PAGE_SIZE) as usize].load(Relaxed))
@@ -354,6 +355,7 @@ impl GuestMemory {
     }
 
     /// Changes whenever the generation of any page does: whoever skips comparing generations compares this.
+    #[inline]
     pub fn changed_epoch(&self) -> u64 {
         self.0.changed_epoch.load(Relaxed)
     }

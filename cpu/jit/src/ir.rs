@@ -94,6 +94,7 @@ pub enum Node {
 
 impl Node {
     /// Whether nothing follows it.
+    #[inline]
     pub fn ends(&self) -> bool {
         matches!(
             self,
@@ -102,6 +103,7 @@ impl Node {
     }
 
     /// Whether it does anything but give a value.
+    #[inline]
     pub fn has_effect(&self) -> bool {
         !matches!(
             self,
@@ -116,11 +118,13 @@ impl Node {
     }
 
     /// Whether control may leave the block here with the guest's state observed.
+    #[inline]
     pub fn may_stop(&self) -> bool {
         self.has_effect() && !matches!(self, Node::Set(..) | Node::Float(..))
     }
 
     /// Calls `f` with each operand.
+    #[inline]
     pub fn operands(&self, mut f: impl FnMut(Ref)) {
         match *self {
             Node::Start { .. } | Node::Const(_) | Node::Address(_) | Node::Get(_) | Node::JumpBy(_) => {}
@@ -149,6 +153,7 @@ impl Node {
     }
 
     /// Replaces each operand.
+    #[inline]
     pub fn map_operands(&mut self, mut f: impl FnMut(Ref) -> Ref) {
         match self {
             Node::Start { .. } | Node::Const(_) | Node::Address(_) | Node::Get(_) | Node::JumpBy(_) => {}
