@@ -159,7 +159,9 @@ impl<'a> Emitter<'a> {
         loc.resize(nodes.len(), Loc::None);
         for (at, node) in nodes.iter().enumerate() {
             let Some(only) = nodes.get(user[at] as usize) else { continue };
-            if defers(nodes, node, only, at as u32) {
+            // A word's shift takes it from where it is, which a narrow sum that waits for it is not.
+            let deep = matches!(*node, Node::Unary(_, word) if loc[word.0 as usize] == Loc::Deferred);
+            if !deep && defers(nodes, node, only, at as u32) {
                 loc[at] = Loc::Deferred;
             }
         }
