@@ -11,7 +11,11 @@ fn run(harts: u32, options: &[&str]) -> Outcome {
     let emulator = Emulator::linux("disk", harts, WORK);
     let disk = emulator.path("disk");
     std::fs::copy(guest("disk/ext4.img"), &disk).expect("the image can be copied");
-    emulator.args(["--drive", &format!("file={},format=raw", disk.display())]).args(options).run().ends_with(0)
+    emulator
+        .args(["--drive", &format!("file={},format=raw", disk.display())])
+        .args(options)
+        .run()
+        .ends_with(0)
 }
 
 /// Keeps both of the machine's usual cores busy while `body` runs.
