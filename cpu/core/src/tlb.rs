@@ -574,7 +574,7 @@ mod tests {
         assert_eq!(tlb.code_flushes(), 1);
         tlb.flush_page(0x5008, |_| true);
         assert_eq!(tlb.code_flushes(), 1, "nothing was noted since");
-        for space in 0..PAGE_SIZE {
+        for space in 0..MAX_ID / ID_STEP {
             tlb.context(ContextKey { space, mode: 9 });
         }
         assert_eq!(tlb.code_flushes(), 2, "numbers are given out again");

@@ -72,6 +72,8 @@ impl fmt::Display for Unavailable {
 
 impl std::error::Error for Unavailable {}
 
+/// What the host's processor lacks.
+#[cfg(target_arch = "x86_64")]
 fn missing() -> Option<&'static str> {
     [
         ("AVX2", std::arch::is_x86_feature_detected!("avx2")),
@@ -83,6 +85,12 @@ fn missing() -> Option<&'static str> {
     ]
     .into_iter()
     .find_map(|(name, there)| (!there).then_some(name))
+}
+
+/// All of it.
+#[cfg(not(target_arch = "x86_64"))]
+fn missing() -> Option<&'static str> {
+    Some("the x86-64 instruction set")
 }
 
 impl X64 {

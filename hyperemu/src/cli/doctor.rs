@@ -10,8 +10,10 @@ pub fn doctor() -> Result<u8, UsageError> {
         GuestMemory::new(vec![spec]).map(|_| "1 GiB of guest memory can be mapped".to_string())
     };
     let display = ["DISPLAY", "WAYLAND_DISPLAY"].iter().find_map(|name| std::env::var(name).ok());
+    let compiler = cpu_jit_x64::X64::new(0).map(|_| "guest code is compiled".to_string());
     let checks = [
         ("memory", true, memory.map_err(|error| error.to_string())),
+        ("compiler", false, compiler.map_err(|error| format!("{error}; guest code is interpreted"))),
         (
             "display",
             false,
