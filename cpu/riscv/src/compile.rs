@@ -1,4 +1,8 @@
 //! The compiled tier: which blocks are compiled, and running them.
+//!
+//! Known exception to the two tiers being equal: a guest that changes the page-table entry of code that it runs, without
+//! a fence, may see the change (or the A bit set) at different instructions. What is remembered of where code is outlives the fetch
+//! TLB's entry, which the architecture allows, but not for the same time in both tiers.
 
 use cpu_core::{Block, GuestMemory};
 use cpu_jit::{Backend, Code, Engine, Exit, Listing, Node, Unit};
