@@ -17,8 +17,10 @@ fn start(emulator: Emulator, arguments: &[&str]) -> (Session, String) {
 /// Debian's gdb with these commands, after it has connected.
 fn gdb_command(port: &str, commands: &[&str]) -> Command {
     let mut command = Command::new("timeout");
+    // In the foreground, timeout passes a signal on once; else gdb gets Ctrl-C twice and gives up on the target.
     // Machines without a program to show have no width either.
     command.args([
+        "--foreground",
         "500",
         "gdb-multiarch",
         "-nx",
@@ -272,15 +274,17 @@ fn linux_on_four_harts_is_the_same_with_gdb() {
 }
 
 /// Sends gdb what Ctrl-C sends, once it waits for the machine; what it says.
-fn interrupt(mut gdb: Child) -> String {
+fn interrupt(mut gdb: Child, session: &mut Session) -> String {
     let mut output = BufReader::new(gdb.stdout.take().expect("standard output is a pipe"));
     let mut said = String::new();
     while !said.contains("ready") {
         let count = output.read_line(&mut said).expect("gdb writes text");
         assert!(count > 0, "gdb ended without continuing:\n{said}");
     }
-    // It is about to wait.
-    std::thread::sleep(Duration::from_secs(2));
+    // The machine runs only once gdb has sent it off; then gdb is about to wait.
+    session.send("echo $((7 * 7))\n");
+    session.expect("\n49\r");
+    std::thread::sleep(Duration::from_secs(1));
     let status = Command::new("kill").args(["-INT", &gdb.id().to_string()]).status();
     assert!(status.is_ok_and(|status| status.success()));
     output.read_to_string(&mut said).expect("gdb writes text");
@@ -308,7 +312,7 @@ fn comes_and_goes_while_the_machine_runs() {
     // Again, and stop it from the keyboard.
     let mut command = gdb_command(&port, &["echo ready\\n", "continue", "monitor info", "kill"]);
     let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn();
-    let said = interrupt(child.expect("gdb-multiarch is installed"));
+    let said = interrupt(child.expect("gdb-multiarch is installed"), &mut session);
     lines(&said, &[r".*received signal SIGINT", r"\[Inferior 1 \(process 1\) killed\]$"]);
     session.finish().ends_with(0);
 }
