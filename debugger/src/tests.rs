@@ -2,27 +2,8 @@
 
 use crate::framing::{Framing, PACKET_SIZE, Received, frame};
 use crate::{Answer, Architecture, End, Event, Session, Target, memory_map, target_description};
-use cpu_core::{
-    Access, Bus, BusFault, Core, Counter, Exit, GuestMemory, MemoryKind, RegionSpec, Time, Width,
-};
+use cpu_core::{Core, EmptyBus, Exit, GuestMemory, MemoryKind, RegionSpec, Time};
 use cpu_riscv::{Hart, HartConfig, Mmu};
-
-struct NoBus;
-
-impl Bus for NoBus {
-    fn read(&mut self, _: &Access, paddr: u64, _: Width) -> Result<u64, BusFault> {
-        Err(BusFault { paddr })
-    }
-    fn write(&mut self, _: &Access, paddr: u64, _: Width, _: u64) -> Result<(), BusFault> {
-        Err(BusFault { paddr })
-    }
-    fn attention(&self) -> bool {
-        false
-    }
-    fn counter(&self) -> Counter {
-        Counter { hz: 10_000_000, offset: 0 }
-    }
-}
 
 const RAM: u64 = 0x8000_0000;
 const RAM_SIZE: u64 = 0x4000;
@@ -92,7 +73,7 @@ impl Target for Toy {
         let hart = &mut self.harts[turn];
         let limit = limit.filter(|(core, _)| *core == turn).map(|(_, count)| count);
         let budget = limit.map_or(self.left, |count| self.left.min(count - hart.instructions()));
-        let ran = hart.run(&mut NoBus, Time::from_ns(hart.instructions()), budget);
+        let ran = hart.run(&mut EmptyBus, Time::from_ns(hart.instructions()), budget);
         self.left -= ran.executed;
         if self.left == 0 {
             self.turn = (turn + 1) % self.harts.len();

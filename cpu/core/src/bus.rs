@@ -110,6 +110,28 @@ pub trait Bus {
     fn counter(&self) -> Counter;
 }
 
+/// A bus with nothing on it: every access fails. Its counter runs at 10 MHz.
+#[derive(Copy, Clone, Default, Debug)]
+pub struct EmptyBus;
+
+impl Bus for EmptyBus {
+    fn read(&mut self, _: &Access, paddr: u64, _: Width) -> Result<u64, BusFault> {
+        Err(BusFault { paddr })
+    }
+
+    fn write(&mut self, _: &Access, paddr: u64, _: Width, _: u64) -> Result<(), BusFault> {
+        Err(BusFault { paddr })
+    }
+
+    fn attention(&self) -> bool {
+        false
+    }
+
+    fn counter(&self) -> Counter {
+        Counter { hz: 10_000_000, offset: 0 }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -26,7 +26,7 @@ pub mod time;
 pub mod tlb;
 
 pub use blocks::{Block, BlockCache};
-pub use bus::{Access, Bus, BusFault, Counter, Width};
+pub use bus::{Access, Bus, BusFault, Counter, EmptyBus, Width};
 pub use cpu::{Core, Exit, Ran, RegisterGroup, RegisterInfo, RestoreError};
 pub use float::{FloatFormat, FloatOp, Rounding};
 pub use frame::{Frame, Jump};

@@ -32,6 +32,7 @@ use std::fmt;
 use cpu_core::Frame;
 use cpu_jit::Slot;
 use cpu_jit::backend::{Backend, Code, Compiled, Exit, HostLine, Layout, Notes, Refused, Site, Unit};
+use cpu_jit::helpers::Helpers;
 
 use emit::{Emitter, Scratch};
 use memory::CodeMemory;
@@ -114,10 +115,10 @@ impl X64 {
 }
 
 impl Backend for X64 {
-    fn install(&mut self, layout: Layout) {
+    fn install(&mut self, layout: Layout, helpers: Helpers) {
         let places = Places::new(layout);
         let mut bytes = Bytes::default();
-        self.shared = trampoline::emit(&mut bytes, &places, self.memory.address(0));
+        self.shared = trampoline::emit(&mut bytes, &places, &helpers, self.memory.address(0));
         self.memory.write(0, &bytes.0);
         self.shared_size = bytes.0.len().next_multiple_of(64);
         self.places = Some(places);

@@ -12,15 +12,7 @@ use super::*;
 
 /// Slots 1 and 2 are in registers, 3 is not; so it is with 32 and 33.
 fn layout() -> Layout {
-    Layout {
-        helpers: Helpers::of::<Guest>(),
-        pins: &[Slot(1), Slot(2)],
-        float_pins: &[Slot(FLOAT)],
-        float_start: Slot(32),
-        float_end: Slot(64),
-        float_flags: Slot(65),
-        address_bits: 64,
-    }
+    Layout { pins: &[Slot(1), Slot(2)], float_pins: &[Slot(FLOAT)], float_flags: Slot(65), address_bits: 64 }
 }
 
 const FLOAT: u16 = 32;
@@ -83,7 +75,7 @@ impl Rig {
         frame.data_context.set(8);
         frame.fetch_context.set(8);
         let mut x64 = X64::new(0).unwrap();
-        x64.install(layout());
+        x64.install(layout(), Helpers::of::<Guest>());
         Rig { x64, guest: Guest { frame, loaded: Cell::new(None), raised: Cell::new(0) } }
     }
 

@@ -6,7 +6,7 @@
 use dynasm::dynasm;
 use dynasmrt::DynasmApi;
 
-use cpu_jit::helpers::Helper;
+use cpu_jit::helpers::{Helper, Helpers};
 
 use crate::asm::{BIAS, Op, reg};
 use crate::places::{self, ARG0, ARG1, PAGE, PC, Place, Places, WHY};
@@ -101,8 +101,7 @@ fn jmp(b: &mut Bytes, target: usize) {
 }
 
 /// Emits the shared code, which will stand at `base`.
-pub fn emit(b: &mut Bytes, places: &Places, base: u64) -> Trampolines {
-    let helpers = places.layout.helpers;
+pub fn emit(b: &mut Bytes, places: &Places, helpers: &Helpers, base: u64) -> Trampolines {
     // Flags by the exception bits of MXCSR, at the very start: code inside of blocks looks them up too.
     debug_assert!(b.0.is_empty());
     let flags = base + b.0.len() as u64;

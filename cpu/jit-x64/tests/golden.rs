@@ -14,7 +14,7 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use cpu_core::{Access, Bus, BusFault, Core, Counter, GuestMemory, MemoryKind, RegionSpec, Time, Width};
+use cpu_core::{Core, EmptyBus, GuestMemory, MemoryKind, RegionSpec, Time};
 use cpu_jit::Listing;
 use cpu_jit_x64::X64;
 use cpu_riscv::{Hart, HartConfig, Mmu, isa};
@@ -29,23 +29,6 @@ const EXTENSIONS: [&str; 16] = [
     "i", "m", "a", "f", "d", "c", "zicsr", "zifencei", "zba", "zbb", "zbc", "zbs", "zicond", "zacas", "zfh",
     "zcb",
 ];
-
-struct NoDevices;
-
-impl Bus for NoDevices {
-    fn read(&mut self, _: &Access, paddr: u64, _: Width) -> Result<u64, BusFault> {
-        Err(BusFault { paddr })
-    }
-    fn write(&mut self, _: &Access, paddr: u64, _: Width, _: u64) -> Result<(), BusFault> {
-        Err(BusFault { paddr })
-    }
-    fn attention(&self) -> bool {
-        false
-    }
-    fn counter(&self) -> Counter {
-        Counter { hz: 10_000_000, offset: 0 }
-    }
-}
 
 /// The part of a file before the listing.
 struct Program {
@@ -120,7 +103,7 @@ fn render(program: &Program) -> String {
             list.push_str(text);
         }),
     }));
-    hart.run(&mut NoDevices, Time::ZERO, BUDGET);
+    hart.run(&mut EmptyBus, Time::ZERO, BUDGET);
     writeln!(out, "\nlisting").unwrap();
     out.push_str(&listed.lock().unwrap());
     out

@@ -33,16 +33,10 @@ pub enum Exit {
 /// What a machine of one instruction set looks like to compiled code.
 #[derive(Copy, Clone, Debug)]
 pub struct Layout {
-    /// Functions that compiled code calls.
-    pub helpers: Helpers,
     /// Slots by how much they gain from a register; the first few get one.
     pub pins: &'static [Slot],
     /// The same for slots that hold floating-point values.
     pub float_pins: &'static [Slot],
-    /// Slots from here on, below `float_end`, hold floating-point values.
-    pub float_start: Slot,
-    /// See `float_start`.
-    pub float_end: Slot,
     /// The slot of the flags that floating-point operations raise. Compiled code may keep part of them elsewhere while it runs.
     pub float_flags: Slot,
     /// Bits of an address, 32 or 64.
@@ -125,8 +119,8 @@ pub enum Refused {
 
 /// Compiles for the host's architecture.
 pub trait Backend: Send {
-    /// To be called once, before anything is compiled.
-    fn install(&mut self, layout: Layout);
+    /// To be called once, before anything is compiled. Compiled code calls `helpers`.
+    fn install(&mut self, layout: Layout, helpers: Helpers);
     /// Compiles a block.
     fn compile(&mut self, unit: &Unit) -> Result<Compiled, Refused>;
     /// Leads a jump to `code`.

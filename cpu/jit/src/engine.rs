@@ -13,8 +13,8 @@ use cpu_core::blocks::AddressHasher;
 use cpu_core::memory::PAGE_SIZE;
 use cpu_core::{Frame, GuestMemory};
 
-use crate::backend::{Backend, Code, Compiled, Exit, Refused, Site, Unit};
-use crate::helpers::Quick;
+use crate::backend::{Backend, Code, Compiled, Exit, Layout, Refused, Site, Unit};
+use crate::helpers::{Helpers, Quick};
 
 type Map<K, V> = HashMap<K, V, BuildHasherDefault<AddressHasher>>;
 
@@ -128,10 +128,9 @@ fn key(frame: &Frame, pc: u64) -> u64 {
 }
 
 impl<G: Quick> Engine<G> {
-    /// Nothing compiled. `layout` has the helpers of `G`.
-    pub fn new(mut backend: Box<dyn Backend>, layout: crate::backend::Layout, memory: GuestMemory) -> Self {
-        let layout = crate::backend::Layout { helpers: crate::helpers::Helpers::of::<G>(), ..layout };
-        backend.install(layout);
+    /// Nothing compiled.
+    pub fn new(mut backend: Box<dyn Backend>, layout: Layout, memory: GuestMemory) -> Self {
+        backend.install(layout, Helpers::of::<G>());
         Engine {
             backend,
             changed_epoch: memory.changed_epoch(),

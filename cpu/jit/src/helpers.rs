@@ -35,7 +35,7 @@ pub struct Answer {
     pub ok: u64,
 }
 
-const FLOAT_OPS: [FloatOp; 32] = [
+const FLOAT_OPS: [FloatOp; 31] = [
     FloatOp::Add,
     FloatOp::Sub,
     FloatOp::Mul,
@@ -67,7 +67,6 @@ const FLOAT_OPS: [FloatOp; 32] = [
     FloatOp::Convert(FloatFormat::Bf16),
     FloatOp::Convert(FloatFormat::F32),
     FloatOp::Convert(FloatFormat::F64),
-    FloatOp::Add,
 ];
 const FORMATS: [FloatFormat; 4] = [FloatFormat::F16, FloatFormat::Bf16, FloatFormat::F32, FloatFormat::F64];
 const ROUNDINGS: [Rounding; 7] = [

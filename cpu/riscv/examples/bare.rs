@@ -3,27 +3,8 @@
 //! address in hexadecimal); `--lifted` in front runs them by way of the compiler's representation. Prints each failure and
 //! exits with their number.
 
-use cpu_core::{
-    Access, Bus, BusFault, Core, Counter, Exit, GuestMemory, MemoryKind, RegionSpec, Time, Width,
-};
+use cpu_core::{Core, EmptyBus, Exit, GuestMemory, MemoryKind, RegionSpec, Time};
 use cpu_riscv::{Hart, HartConfig, Mmu};
-
-struct NoBus;
-
-impl Bus for NoBus {
-    fn read(&mut self, _: &Access, paddr: u64, _: Width) -> Result<u64, BusFault> {
-        Err(BusFault { paddr })
-    }
-    fn write(&mut self, _: &Access, paddr: u64, _: Width, _: u64) -> Result<(), BusFault> {
-        Err(BusFault { paddr })
-    }
-    fn attention(&self) -> bool {
-        false
-    }
-    fn counter(&self) -> Counter {
-        Counter { hz: 10_000_000, offset: 0 }
-    }
-}
 
 const RAM: u64 = 0x8000_0000;
 const EXTENSIONS: [&str; 26] = [
@@ -43,7 +24,7 @@ fn run(lifted: bool, base: &str, image: &str, tohost: u64) -> Result<String, Box
     hart.set_lifted(lifted);
     for _ in 0..20_000 {
         let now = Time(hart.instructions() * hart.period().0);
-        let ran = hart.run(&mut NoBus, now, 97);
+        let ran = hart.run(&mut EmptyBus, now, 97);
         match memory.read_le(tohost, 4)? {
             0 => {}
             1 => return Ok("pass".into()),

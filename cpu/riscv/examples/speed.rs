@@ -1,25 +1,8 @@
 //! How fast the interpreter runs an integer loop with translation on: `cargo run --release -p cpu-riscv --example speed`.
 
-use cpu_core::{Access, Bus, BusFault, Core, Counter, GuestMemory, MemoryKind, RegionSpec, Time, Width};
+use cpu_core::{Core, EmptyBus, GuestMemory, MemoryKind, RegionSpec, Time};
 use cpu_riscv::isa::{Id, Operands, encode};
 use cpu_riscv::{Hart, HartConfig, Mmu, csr};
-
-struct NoBus;
-
-impl Bus for NoBus {
-    fn read(&mut self, _: &Access, paddr: u64, _: Width) -> Result<u64, BusFault> {
-        Err(BusFault { paddr })
-    }
-    fn write(&mut self, _: &Access, paddr: u64, _: Width, _: u64) -> Result<(), BusFault> {
-        Err(BusFault { paddr })
-    }
-    fn attention(&self) -> bool {
-        false
-    }
-    fn counter(&self) -> Counter {
-        Counter { hz: 10_000_000, offset: 0 }
-    }
-}
 
 const RAM: u64 = 0x8000_0000;
 const CODE: u64 = RAM + 0x10_0000;
@@ -68,7 +51,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut total = 0;
     for round in 0..5 {
         let (budget, begin) = (100_000_000, cpu_seconds());
-        let ran = hart.run(&mut NoBus, Time(total * hart.period().0), budget);
+        let ran = hart.run(&mut EmptyBus, Time(total * hart.period().0), budget);
         total += ran.executed;
         let seconds = cpu_seconds() - begin;
         println!(

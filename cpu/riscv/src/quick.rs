@@ -25,15 +25,7 @@ const FLOAT_PINS: [Slot; 12] = {
 
 /// What a hart looks like to compiled code.
 pub(crate) fn layout<const XLEN: u32>() -> Layout {
-    Layout {
-        helpers: cpu_jit::helpers::Helpers::of::<State<XLEN>>(),
-        pins: &PINS,
-        float_pins: &FLOAT_PINS,
-        float_start: Slot(slot::FLOAT),
-        float_end: Slot(slot::FLOAT + 32),
-        float_flags: Slot(slot::FLOAT_FLAGS),
-        address_bits: XLEN,
-    }
+    Layout { pins: &PINS, float_pins: &FLOAT_PINS, float_flags: Slot(slot::FLOAT_FLAGS), address_bits: XLEN }
 }
 
 /// Kinds of calls, in bits 8 to 15 of their numbers; below them is the width of an access.

@@ -4,9 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use cpu_core::{
-    Access, Bus, BusFault, Core, Counter, Exit, GuestMemory, MemoryKind, RegionSpec, Time, Width,
-};
+use cpu_core::{Core, EmptyBus, Exit, GuestMemory, MemoryKind, RegionSpec, Time};
 use cpu_riscv::isa::Features;
 use cpu_riscv::{Hart, HartConfig, Mmu, csr};
 use object::{Object, ObjectSegment};
@@ -77,7 +75,7 @@ pub fn ours(xlen: u32, extensions: Features, elf: &[u8]) -> Run {
     let mut output = Vec::new();
     let mut time = Time::ZERO;
     let end = loop {
-        let ran = hart.run(&mut Empty, time, 10_000_000);
+        let ran = hart.run(&mut EmptyBus, time, 10_000_000);
         time = Time(time.0 + ran.executed * hart.period().0);
         match (ran.exit, hart.x(17)) {
             (Exit::FirmwareCall, n) if n == WRITE => {
@@ -97,25 +95,4 @@ pub fn ours(xlen: u32, extensions: Features, elf: &[u8]) -> Run {
         }
     };
     Run { output, end, executed: hart.instructions() }
-}
-
-/// Nothing but memory.
-struct Empty;
-
-impl Bus for Empty {
-    fn read(&mut self, _: &Access, paddr: u64, _: Width) -> Result<u64, BusFault> {
-        Err(BusFault { paddr })
-    }
-
-    fn write(&mut self, _: &Access, paddr: u64, _: Width, _: u64) -> Result<(), BusFault> {
-        Err(BusFault { paddr })
-    }
-
-    fn attention(&self) -> bool {
-        false
-    }
-
-    fn counter(&self) -> Counter {
-        Counter { hz: 10_000_000, offset: 0 }
-    }
 }

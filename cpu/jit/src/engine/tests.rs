@@ -26,7 +26,7 @@ struct Fake {
 }
 
 impl Backend for Fake {
-    fn install(&mut self, _: Layout) {}
+    fn install(&mut self, _: Layout, _: Helpers) {}
 
     fn compile(&mut self, unit: &Unit) -> Result<Compiled, Refused> {
         if unit.instructions > 99 {
@@ -125,15 +125,7 @@ impl Rig {
         let memory = GuestMemory::new(vec![ram]).unwrap();
         let log = Arc::<Mutex<Vec<Did>>>::default();
         let fake = Fake { log: log.clone(), held: 0, made: 0, room };
-        let layout = Layout {
-            helpers: Helpers::of::<Guest>(),
-            pins: &[],
-            float_pins: &[],
-            float_start: Slot(0),
-            float_end: Slot(0),
-            float_flags: Slot(0),
-            address_bits: 64,
-        };
+        let layout = Layout { pins: &[], float_pins: &[], float_flags: Slot(0), address_bits: 64 };
         let engine = Engine::new(Box::new(fake), layout, memory.clone());
         Rig { engine, guest: Guest { frame: Frame::new(memory.clone()), flags: Cell::new(0) }, memory, log }
     }

@@ -8,6 +8,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod program;
+#[path = "../../../../tests/diff/src/rng.rs"]
 mod rng;
 mod scene;
 
@@ -305,21 +306,12 @@ fn trace(seed: u64, lazy: bool, at: u64, budget: u64) -> String {
     }
 }
 
-fn number(variable: &str, default: u64) -> u64 {
-    let value = match std::env::var(variable) {
-        Ok(text) => text.parse().unwrap_or_else(|_| panic!("{variable}={text} is not a number")),
-        Err(_) => default,
-    };
-    println!("{variable}={value}");
-    value
-}
-
 #[test]
 fn random_programs_run_the_same() {
-    let seed = number("LOCKSTEP_SEED", 1);
-    let wanted = number("LOCKSTEP_INSTRUCTIONS", 80) * 1_000_000;
-    let lazy = number("LOCKSTEP_LAZY", 0) != 0;
-    let keep = number("LOCKSTEP_FAILURES", 1);
+    let seed = Rng::from_env("LOCKSTEP_SEED", 1);
+    let wanted = Rng::from_env("LOCKSTEP_INSTRUCTIONS", 80) * 1_000_000;
+    let lazy = Rng::from_env("LOCKSTEP_LAZY", 0) != 0;
+    let keep = Rng::from_env("LOCKSTEP_FAILURES", 1);
     let mut sum = Sum::default();
     let mut failures = Vec::new();
     let start = std::time::Instant::now();
