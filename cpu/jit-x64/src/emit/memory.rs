@@ -249,15 +249,6 @@ impl Emitter<'_> {
     }
 
     pub(super) fn store(&mut self, addr: Ref, width: Width, value: Ref) {
-        // Addresses and waiting comparisons are made first.
-        if matches!(self.loc(value), Loc::Deferred | Loc::Page(_)) {
-            let r = self.scratch();
-            self.move_to(r, value);
-            self.sink.hot.mov_home(places::spill(places::CODE), Op::Reg(r));
-            self.unlock(r);
-            self.store_operand(addr, width, Op::Home(places::spill(places::CODE)), None);
-            return;
-        }
         let x = match self.loc(value) {
             Loc::Slot(slot) => match self.places.of(slot) {
                 Place::X(x) if width.bytes() >= 4 => Some(x),
@@ -265,20 +256,20 @@ impl Emitter<'_> {
             },
             _ => None,
         };
-        let operand = match self.constant(value) {
-            Some(number) if width != Width::B8 => Op::Imm(number as i32),
+        let operand = match self.loc(value) {
             _ if x.is_some() => Op::Imm(0),
-            Some(_) => {
-                let operand = self.op(value);
-                if let Op::Reg(r) = operand {
-                    self.sink.hot.mov_home(places::spill(places::CODE), Op::Reg(r));
-                    self.unlock(r);
-                    Op::Home(places::spill(places::CODE))
-                } else {
-                    operand
-                }
+            Loc::Const(number) if width != Width::B8 || i32::try_from(number as i64).is_ok() => {
+                Op::Imm(number as i32)
             }
-            None => {
+            // What has to be made needs a temporary, and the access needs them all: by way of the frame.
+            Loc::Const(_) | Loc::Page(_) | Loc::Deferred => {
+                let (r, place) = (self.scratch(), places::spill(places::CODE));
+                self.move_to(r, value);
+                self.sink.hot.mov_home(place, Op::Reg(r));
+                self.unlock(r);
+                Op::Home(place)
+            }
+            _ => {
                 // The address and its check may need all temporaries.
                 let (base, _) = self.parts(addr);
                 let address_in_temp = match self.loc(base) {
@@ -291,23 +282,19 @@ impl Emitter<'_> {
                 self.op(value)
             }
         };
-        self.store_operand(addr, width, operand, x);
-    }
-
-    fn store_operand(&mut self, addr: Ref, width: Width, value: Op, x: Option<u8>) {
         let (base, offset) = self.parts(addr);
         let a = self.reg(base);
         let found = self.translate(a, offset, width, places::TLB_WRITE);
         let t = found.t;
         self.slow_address(&found, a, offset);
-        let value = match value {
+        let operand = match operand {
             Op::Home(disp) if x.is_none() => {
                 let v = found.u;
                 self.sink.hot.mov(v, Op::Home(disp));
                 self.sink.cold.mov(v, Op::Home(disp));
                 Op::Reg(v)
             }
-            value => value,
+            operand => operand,
         };
         match x {
             Some(x) => {
@@ -315,8 +302,8 @@ impl Emitter<'_> {
                 self.sink.cold.store_x_home(ARG1, x);
             }
             None => {
-                self.sink.hot.store((t, a, offset), value, width.bytes());
-                self.sink.cold.mov_home(ARG1, value);
+                self.sink.hot.store((t, a, offset), operand, width.bytes());
+                self.sink.cold.mov_home(ARG1, operand);
             }
         }
         let trampoline = self.fixed(Self::trampoline(self.shared.store, width));
