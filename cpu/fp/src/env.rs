@@ -54,6 +54,33 @@ impl Round {
             _ => None,
         }
     }
+
+    /// Decodes ARM's `FPSCR.RMode` (modulo 4).
+    #[inline]
+    pub const fn from_arm(rmode: u32) -> Round {
+        match rmode % 4 {
+            0 => Round::NearestEven,
+            1 => Round::Up,
+            2 => Round::Down,
+            _ => Round::TowardZero,
+        }
+    }
+}
+
+impl Flags {
+    /// These flags where ARM's FPSCR (FPSR) has them: IOC, DZC, OFC, UFC, IXC in bits 0 to 4, IDC in bit 7.
+    #[inline]
+    pub const fn to_fpscr(self) -> u32 {
+        let bits = self.bits() as u32;
+        // The first five stand in the opposite order.
+        (bits & 31).reverse_bits() >> 27 | (bits & 32) << 2
+    }
+
+    /// The flags in a value of ARM's FPSCR (FPSR).
+    #[inline]
+    pub const fn from_fpscr(fpscr: u32) -> Flags {
+        Flags::from_bits_truncate(((fpscr & 31).reverse_bits() >> 27 | (fpscr >> 2 & 32)) as u8)
+    }
 }
 
 /// Which NaN an operation returns.
@@ -100,6 +127,9 @@ pub struct Rules {
     pub flush_inputs: bool,
     /// Results that are tiny before rounding become zero, with [`Flags::UF`] and without [`Flags::NX`].
     pub flush_outputs: bool,
+    /// Conversions take and make ARM's alternative half precision in place of binary16: the largest exponent is one
+    /// like the others, so that there are neither infinities nor NaNs.
+    pub alternative_half: bool,
 }
 
 impl Rules {
@@ -110,6 +140,7 @@ impl Rules {
         nan_to_int: NanToInt::Max,
         flush_inputs: false,
         flush_outputs: false,
+        alternative_half: false,
     };
     /// ARM with FPCR.{AH, DN, FZ} = 0.
     pub const ARM: Rules = Rules {
@@ -118,10 +149,25 @@ impl Rules {
         nan_to_int: NanToInt::Zero,
         flush_inputs: false,
         flush_outputs: false,
+        alternative_half: false,
     };
     /// ARM's "standard FPSCR": default NaN and flush to zero, as AArch32 Advanced SIMD always has.
     pub const ARM_STANDARD: Rules =
         Rules { nan: NanRule::Default, flush_inputs: true, flush_outputs: true, ..Rules::ARM };
+
+    /// ARM as FPSCR (FPCR) has it in AHP, DN and FZ, bits 26 to 24. Not for arithmetic on binary16, which has a bit
+    /// of its own for flushing.
+    #[inline]
+    pub const fn arm(fpscr: u32) -> Rules {
+        let flush = fpscr >> 24 & 1 != 0;
+        Rules {
+            nan: if fpscr >> 25 & 1 != 0 { NanRule::Default } else { NanRule::FirstSignalling },
+            flush_inputs: flush,
+            flush_outputs: flush,
+            alternative_half: fpscr >> 26 & 1 != 0,
+            ..Rules::ARM
+        }
+    }
 }
 
 /// Rounding, rules and flags. Operations read the first two and add to the third.
@@ -142,6 +188,12 @@ impl Env {
         Env { round, flags, rules: Rules::RISCV }
     }
 
+    /// ARM's rules and rounding direction (bits 22 and 23) in FPSCR (FPCR), and these flags to add to.
+    #[inline]
+    pub const fn arm(fpscr: u32, flags: Flags) -> Env {
+        Env { round: Round::from_arm(fpscr >> 22), flags, rules: Rules::arm(fpscr) }
+    }
+
     #[inline]
     pub(crate) fn raise(&mut self, flags: Flags) {
         self.flags = self.flags.union(flags);
@@ -150,7 +202,16 @@ impl Env {
 
 #[cfg(test)]
 mod tests {
-    use super::Round;
+    use super::{Flags, Round};
+
+    #[test]
+    fn fpscr_has_the_flags_in_its_order() {
+        let order = [Flags::NV, Flags::DZ, Flags::OF, Flags::UF, Flags::NX];
+        for (bit, flag) in order.into_iter().enumerate().chain([(7, Flags::ID)]) {
+            assert_eq!((flag.to_fpscr(), Flags::from_fpscr(1 << bit)), (1 << bit, flag));
+        }
+        assert_eq!(Flags::from_fpscr(!0x9f), Flags::empty());
+    }
 
     #[test]
     fn riscv_rounding_modes() {

@@ -55,6 +55,18 @@ pub fn to_u32<F: Format>(env: &mut Env, a: F::Bits) -> u32 {
     to_int::<F>(env, a, 32, false) as u32
 }
 
+/// To `i16`; as [`to_i32`].
+#[inline]
+pub fn to_i16<F: Format>(env: &mut Env, a: F::Bits) -> i16 {
+    to_int::<F>(env, a, 16, true) as i16
+}
+
+/// To `u16`; as [`to_u32`].
+#[inline]
+pub fn to_u16<F: Format>(env: &mut Env, a: F::Bits) -> u16 {
+    to_int::<F>(env, a, 16, false) as u16
+}
+
 /// To `i64`; as [`to_i32`].
 #[inline]
 pub fn to_i64<F: Format>(env: &mut Env, a: F::Bits) -> i64 {

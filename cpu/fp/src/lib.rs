@@ -20,7 +20,7 @@
 //!
 //! Follows IEEE 754-2019; the RISC-V rules are those of the unprivileged specification's chapters F, D, Zfh and Zfa,
 //! the ARM rules those of the FP pseudocode of the ARM ARM (`FPUnpack`, `FPProcessNaNs`, `FPRound`).
-//! Left out: decimal formats, binary128, traps, remainder, and ARM's alternative half precision.
+//! Left out: decimal formats, binary128, traps, remainder.
 
 #![cfg_attr(not(feature = "std"), no_std)]
 
@@ -41,6 +41,6 @@ pub use convert::convert;
 pub use env::{Env, Flags, NanRule, NanToInt, Round, Rules, Tininess};
 pub use format::{Bf16, F16, F32, F64, Format};
 pub use integer::{from_i32, from_i64, from_u32, from_u64};
-pub use integer::{round_to_integral, to_i32, to_i32_modular, to_i64, to_u32, to_u64};
+pub use integer::{round_to_integral, to_i16, to_i32, to_i32_modular, to_i64, to_u16, to_u32, to_u64};
 pub use ops::{add, div, mul, mul_add, sqrt, sub};
 pub use zfa::fli;
