@@ -44,7 +44,9 @@ pub enum FloatOp {
     LeQuiet,
     /// The class as a one-hot mask, in RISC-V's order.
     Classify,
-    /// To an integer; 32-bit results are sign-extended.
+    /// To an integer; results of 32 bits and less are sign-extended, but for `ToU16`.
+    ToI16,
+    ToU16,
     ToI32,
     ToU32,
     ToI64,
@@ -95,6 +97,8 @@ impl FloatOp {
             FloatOp::LtQuiet => fp::lt_quiet::<F>(env, a, b) as u64,
             FloatOp::LeQuiet => fp::le_quiet::<F>(env, a, b) as u64,
             FloatOp::Classify => fp::classify::<F>(a) as u64,
+            FloatOp::ToI16 => fp::to_i16::<F>(env, a) as u64,
+            FloatOp::ToU16 => fp::to_u16::<F>(env, a) as u64,
             FloatOp::ToI32 => fp::to_i32::<F>(env, a) as u64,
             FloatOp::ToU32 => fp::to_u32::<F>(env, a) as i32 as u64,
             FloatOp::ToI64 => fp::to_i64::<F>(env, a) as u64,

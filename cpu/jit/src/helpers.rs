@@ -35,7 +35,7 @@ pub struct Answer {
     pub ok: u64,
 }
 
-const FLOAT_OPS: [FloatOp; 31] = [
+const FLOAT_OPS: [FloatOp; 33] = [
     FloatOp::Add,
     FloatOp::Sub,
     FloatOp::Mul,
@@ -52,6 +52,8 @@ const FLOAT_OPS: [FloatOp; 31] = [
     FloatOp::LtQuiet,
     FloatOp::LeQuiet,
     FloatOp::Classify,
+    FloatOp::ToI16,
+    FloatOp::ToU16,
     FloatOp::ToI32,
     FloatOp::ToU32,
     FloatOp::ToI64,
