@@ -11,6 +11,8 @@ pub(crate) static FILES: &[(&str, &str)] = files![
     "boards/sensor.dts",
     "boards/tv.dts",
     "boards/virt-riscv32.dts",
+    "soc/armv6-m.dtsi",
+    "soc/armv7-m.dtsi",
     "soc/fe310-g002.dtsi",
     "soc/riscv-virt.dtsi",
     "include/dt-bindings/gpio/gpio.h",

@@ -45,10 +45,12 @@
 //!
 //! | property | on | value | meaning |
 //! |---|---|---|---|
-//! | `hyperemu,boot` | root | `"sbi"`, `"flash"`, `"elf"` | who starts the guest: the emulator's SBI in S-mode, code in flash, the entry of an ELF; by default the first where cores have an MMU, else the last |
+//! | `hyperemu,boot` | root | `"sbi"`, `"flash"`, `"elf"`, `"vectors"` | who starts the guest: the emulator's SBI in S-mode, code in flash, the entry of an ELF, the vector table of an M-profile core; by default the first where cores have an MMU, the last on M-profile, else the entry |
+//! | `hyperemu,bit-band` | M-profile core | none | it has the bit-band regions of the Cortex-M3 |
+//! | `hyperemu,interrupts` | M-profile interrupt controller | 1-496 | how many external interrupts exist; 32 without it |
 //! | `hyperemu,summary` | root | string | one line about the board, for `hyperemu machines` |
 //! | `hyperemu,image` | root | string | name of the embedded image that runs when none is given |
-//! | `hyperemu,reset-vector` | root | 1-2 cells | where cores start when the image names no entry |
+//! | `hyperemu,reset-vector` | root | 1-2 cells | where cores start when the image names no entry; where the vector table of M-profile cores is, 0 by default |
 //! | `hyperemu,window-title` | root | string | the window's title; `model` by default |
 //! | `hyperemu,window-size` | root | `<width height>` | the window's size on boards without a screen, in pixels |
 //! | `hyperemu,skin` | root | string | name of the drawing around the screen |

@@ -2,6 +2,7 @@
 
 use super::{
     address::cell_counts,
+    arm,
     describe::{Context, enabled},
     description::Cpu,
     isa,
@@ -51,6 +52,12 @@ pub(crate) fn describe(c: &mut Context<'_>) -> (Vec<Cpu>, u64) {
             c.errors.push(d);
         }
     }
+    // The controller of an M-profile core is a node of the bus, and a part of the core.
+    if out.first().is_some_and(|cpu| cpu.arm.is_some()) {
+        for nvic in arm::controllers(tree) {
+            c.cpus.insert(nvic, 0);
+        }
+    }
     let span = tree.node(cpus).span;
     if out.is_empty() {
         c.error(span, "the board has no core", "add `cpu@0 { device_type = \"cpu\"; ... };` to `/cpus`");
@@ -94,6 +101,7 @@ fn core(c: &mut Context<'_>, cpus: NodeId, id: NodeId) -> Option<Cpu> {
     }
     let riscv = compatible.iter().any(|c| c == "riscv") || tree.prop(id, "riscv,isa").is_some();
     let (base, extensions) = if riscv { isa_of(c, id) } else { (None, Vec::new()) };
+    let arm = arm::core_of(c, id, &compatible);
     let mmu = c.string(id, "mmu-type");
     if let Some(kind) = &mmu
         && !["riscv,none", "riscv,sv32", "riscv,sv39", "riscv,sv48", "riscv,sv57"].contains(&kind.as_str())
@@ -135,6 +143,7 @@ fn core(c: &mut Context<'_>, cpus: NodeId, id: NodeId) -> Option<Cpu> {
         isa_base: base,
         isa_extensions: extensions,
         mmu,
+        arm,
         props: Props::new(node, c.sources),
         span: node.span,
     })

@@ -169,6 +169,8 @@ pub(crate) fn describe(
         Some("sbi") => Boot::Sbi,
         Some("flash") => Boot::Flash,
         Some("elf") => Boot::Elf,
+        Some("vectors") => Boot::Vectors,
+        _ if cpus.iter().any(|cpu| cpu.arm.is_some()) => Boot::Vectors,
         // Cores with an MMU are for operating systems, which expect firmware.
         _ if cpus.iter().any(|cpu| cpu.mmu.as_deref().is_some_and(|mmu| mmu != "riscv,none")) => Boot::Sbi,
         _ => Boot::Elf,

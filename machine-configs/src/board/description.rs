@@ -51,6 +51,8 @@ pub enum Boot {
     Sbi,
     /// From flash, at the reset vector.
     Flash,
+    /// As the vector table at the reset vector says.
+    Vectors,
     /// At the entry of the image.
     Elf,
 }
@@ -85,11 +87,31 @@ pub struct Cpu {
     pub isa_extensions: Vec<String>,
     /// `mmu-type`, such as `riscv,sv57`.
     pub mmu: Option<String>,
+    /// What an Arm M-profile core has; None on other architectures.
+    pub arm: Option<ArmCore>,
     /// All properties.
     pub props: Props,
     /// Where it was written.
     #[serde(skip)]
     pub span: Span,
+}
+
+/// What an Arm M-profile core has.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ArmCore {
+    /// The core as its `compatible` names it: `arm,cortex-m4f`.
+    pub part: String,
+    /// Bits of an interrupt's priority that exist (`arm,num-irq-priority-bits`): 2 to 8.
+    pub priority_bits: u32,
+    /// External interrupts that exist (`hyperemu,interrupts` of the controller): 1 to 496.
+    pub interrupts: u32,
+    /// Regions of the MPU (`arm,num-mpu-regions`); 0 without an MPU.
+    pub mpu_regions: u32,
+    /// Whether it has a floating-point unit.
+    pub fpu: bool,
+    /// Whether words of 0x22000000 and 0x42000000 are bits of what is at 0x20000000 and 0x40000000
+    /// (`hyperemu,bit-band`).
+    pub bit_band: bool,
 }
 
 /// What kind of memory a region is.

@@ -1,6 +1,7 @@
 //! Boards: a compiled tree, what the user changed in it, and the description that a machine is built from.
 
 mod address;
+mod arm;
 mod chosen;
 mod cpus;
 mod describe;
@@ -149,7 +150,16 @@ fn finish(name: String, compiled: dts::Compiled, params: &Params) -> Result<Boar
 }
 
 /// Nodes that need no model: they tell the guest about other nodes.
-const PASSIVE: [&str; 3] = ["fixed-clock", "syscon-poweroff", "syscon-reboot"];
+const PASSIVE: [&str; 7] = [
+    "fixed-clock",
+    "syscon-poweroff",
+    "syscon-reboot",
+    // Parts of an M-profile core.
+    "arm,v6m-nvic",
+    "arm,v7m-nvic",
+    "arm,armv6m-systick",
+    "arm,armv7m-systick",
+];
 
 impl Board {
     /// The DTB for the guest.

@@ -36,14 +36,16 @@ enum Place {
 const VIRTIO_DEVICES: &[&str] = &["gpu", "keyboard", "tablet", "touch", "blk", "net", "rng", "9p", "console"];
 
 /// Every property: name, place, type.
-const TABLE: [(&str, Place, Type); 17] = [
-    ("boot", Place::Root, Type::OneOf(&["sbi", "flash", "elf"])),
+const TABLE: [(&str, Place, Type); 19] = [
+    ("bit-band", Place::Anywhere, Type::Flag),
+    ("boot", Place::Root, Type::OneOf(&["sbi", "flash", "elf", "vectors"])),
     ("color", Place::Anywhere, Type::Text),
     ("device", Place::VirtioMmio, Type::OneOf(VIRTIO_DEVICES)),
     ("epoch", Place::Anywhere, Type::Address),
     ("height", Place::Anywhere, Type::Number(1, 16384)),
     ("hidden", Place::Anywhere, Type::Flag),
     ("image", Place::Root, Type::Text),
+    ("interrupts", Place::Anywhere, Type::Number(1, 496)),
     ("mac", Place::Anywhere, Type::Text),
     ("max-cpus", Place::Cpus, Type::Number(1, 512)),
     ("max-size", Place::Memory, Type::Size),

@@ -20,6 +20,10 @@ pub static PASSIVE: &[&str] = &[
     "riscv,idle-state",
     "arm,idle-state",
     "riscv,pmu",
+    "arm,v6m-nvic",
+    "arm,v7m-nvic",
+    "arm,armv6m-systick",
+    "arm,armv7m-systick",
     // Registers of other nodes, by another name.
     "syscon-poweroff",
     "syscon-reboot",
