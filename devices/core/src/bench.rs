@@ -3,7 +3,7 @@
 use crate::ctx::{Ctx, Request};
 use crate::device::{At, Device};
 use crate::host::{HostInput, HostOutput};
-use crate::services::Services;
+use crate::services::{Message, Services};
 use cpu_core::{GuestMemory, MemoryKind, RegionSpec, Time, Width};
 
 /// A model alone on a bus, with 1 MiB of RAM at 0x8000_0000 and a platform counter of 10 MHz.
@@ -93,6 +93,11 @@ impl<D: Device> Bench<D> {
         bytes
     }
 
+    /// Takes what the model told other devices since the last call.
+    pub fn messages(&mut self) -> Vec<Message> {
+        self.services.messages.drain(..).map(|(_, message)| message).collect()
+    }
+
     /// Takes what was asked of the machine since the last call.
     pub fn requests(&mut self) -> Vec<Request> {
         std::mem::take(&mut self.services.requests)
@@ -127,6 +132,7 @@ impl<D: Device> Bench<D> {
                 }
             }
             self.services.output.clear();
+            self.services.messages.clear();
         }
     }
 }

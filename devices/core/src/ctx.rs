@@ -2,7 +2,7 @@
 
 use crate::events::DeviceId;
 use crate::host::HostOutput;
-use crate::services::{Services, Unimplemented};
+use crate::services::{Message, Services, Unimplemented};
 use cpu_core::{Counter, GuestMemory, Time};
 use serde::{Deserialize, Serialize};
 
@@ -86,9 +86,25 @@ impl<'a> Ctx<'a> {
         self.services.events.cancel(self.device, self.base.wrapping_add(token));
     }
 
+    /// Forgets all events of the device: it loses its power.
+    pub fn cancel_all(&mut self) {
+        self.services.events.cancel_all(self.device);
+    }
+
     /// When an event is due.
     pub fn due(&self, token: u32) -> Option<Time> {
         self.services.events.due(self.device, self.base.wrapping_add(token))
+    }
+
+    /// Tells the devices that listen ([`crate::Device::published`]) that the event register at this bus address
+    /// fired, now.
+    pub fn publish(&mut self, address: u32) {
+        self.services.messages.push_back((self.device, Message::Published(address)));
+    }
+
+    /// Writes 32 bits to another device's register, now: after the current call, at the same virtual time.
+    pub fn bus_write(&mut self, address: u32, value: u32) {
+        self.services.messages.push_back((self.device, Message::Write(address, value)));
     }
 
     /// Leaves something for the host.

@@ -100,6 +100,14 @@ pub trait Device: Component {
     /// An event asked for by [`Ctx::schedule`] is due, now.
     fn event(&mut self, _ctx: &mut Ctx, _token: u32) {}
 
+    /// Whether it wants [`Device::published`]. Asked once, when the machine is built.
+    fn listens(&self) -> bool {
+        false
+    }
+
+    /// Another device's event register at this bus address fired (see [`Ctx::publish`]).
+    fn published(&mut self, _ctx: &mut Ctx, _address: u32) {}
+
     /// The input line that an interrupt specifier of this controller means.
     fn interrupt_input(&self, cells: &[u32]) -> Option<u32> {
         cells.first().copied()
@@ -127,6 +135,23 @@ pub const fn pin(n: u32) -> u32 {
 /// Number of the line that is high while nobody inside drives GPIO pin `n`, as output and as input.
 pub const fn floating(n: u32) -> u32 {
     0x2000 + n
+}
+
+/// Number of the line that follows the level on the pad of GPIO pin `n`, whoever drives it: an output of a GPIO
+/// controller that lends its pins to the nodes whose `hyperemu,pins` refer to it.
+pub const fn pad(n: u32) -> u32 {
+    0x4000 + n
+}
+
+/// Number of the line that is high while a peripheral drives GPIO pin `n` in place of its port, at the level of the
+/// peripheral's [`pin`] `n`: output of the peripheral, and input of the GPIO controller.
+pub const fn taken(n: u32) -> u32 {
+    0x5000 + n
+}
+
+/// Number of the input line of a GPIO controller by which a peripheral drives pin `n` that it has [`taken`].
+pub const fn lent(n: u32) -> u32 {
+    0x6000 + n
 }
 
 /// A devicetree node, as far as a model needs it.

@@ -4,9 +4,18 @@ use crate::events::{DeviceId, EventQueue};
 use crate::host::HostOutput;
 use crate::wires::{Target, Wires};
 use cpu_core::{Counter, GuestMemory, Time};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 pub use crate::ctx::Request;
+
+/// Something from one model to others, at the same virtual instant.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub enum Message {
+    /// The event register at this bus address fired: for every device that listens.
+    Published(u32),
+    /// A write of 32 bits to the device at this bus address, by another device.
+    Write(u32, u32),
+}
 
 /// What all models of one machine share.
 pub struct Services {
@@ -14,6 +23,8 @@ pub struct Services {
     pub events: EventQueue,
     /// Who drives whom.
     pub wires: Wires,
+    /// What models told each other and the bus has not delivered, in order. Empty between accesses.
+    pub messages: VecDeque<(DeviceId, Message)>,
     /// RAM and ROM.
     pub memory: GuestMemory,
     /// The platform counter.
@@ -53,6 +64,7 @@ impl Services {
         Services {
             events: EventQueue::default(),
             wires: Wires::default(),
+            messages: VecDeque::new(),
             memory,
             counter: Counter { hz, offset: 0 },
             output: Vec::new(),

@@ -1,7 +1,7 @@
 //! The bus: which device answers where, and how signals get from one to another.
 
 use cpu_core::{Access, Bus, BusFault, Counter, GuestMemory, Time, Width};
-use devices_core::services::Services;
+use devices_core::services::{Message, Services};
 use devices_core::wires::Signal;
 use devices_core::{At, Ctx, Device, DeviceId, HostInput, Target};
 
@@ -43,6 +43,8 @@ pub struct SystemBus {
     /// What they share.
     pub services: Services,
     map: Vec<Mapping>,
+    /// Devices that want to know what others publish.
+    listeners: Vec<DeviceId>,
     core_signals: Vec<(usize, u32, bool)>,
     /// The latest access by a core, for messages.
     pub last_access: Option<Access>,
@@ -65,6 +67,7 @@ impl SystemBus {
             slots: Vec::new(),
             services: Services::new(memory, counter_hz),
             map: Vec::new(),
+            listeners: Vec::new(),
             core_signals: Vec::new(),
             last_access: None,
             unmapped: Vec::new(),
@@ -74,8 +77,12 @@ impl SystemBus {
 
     /// Adds a device.
     pub fn add(&mut self, slot: Slot) -> DeviceId {
+        let id = self.slots.len();
+        if slot.device.listens() {
+            self.listeners.push(id);
+        }
         self.slots.push(slot);
-        self.slots.len() - 1
+        id
     }
 
     /// Lets a device answer at `base..base+size` with its region `region`.
@@ -91,11 +98,14 @@ impl SystemBus {
         result
     }
 
-    /// Delivers signals between devices; those for cores wait for [`SystemBus::take_core_signals`].
+    /// Delivers signals and messages between devices; those for cores wait for [`SystemBus::take_core_signals`].
     fn deliver(&mut self, now: Time) {
         for _ in 0..SIGNAL_LIMIT {
             match self.services.wires.take() {
-                None => return,
+                None => match self.services.messages.pop_front() {
+                    None => return,
+                    Some((from, message)) => self.pass_on(from, message, now),
+                },
                 Some(Signal { to: Target::Core(core), input, level }) => {
                     self.core_signals.push((core, input, level));
                 }
@@ -108,7 +118,32 @@ impl SystemBus {
         }
         // The rest is dropped: the lines of a loop have no right level.
         while self.services.wires.take().is_some() {}
+        self.services.messages.clear();
         self.services.complaints.push((0, "a loop of signals between devices does not settle".into()));
+    }
+
+    /// Delivers one message.
+    fn pass_on(&mut self, from: DeviceId, message: Message, now: Time) {
+        match message {
+            Message::Published(address) => {
+                for &id in &self.listeners {
+                    let ctx = &mut Ctx::new(id, now, &mut self.services);
+                    self.slots[id].device.published(ctx, address);
+                }
+            }
+            Message::Write(address, value) => match self.find_range(address.into(), 4) {
+                Some((id, at))
+                    if at.offset % 4 == 0 && self.slots[id].device.widths(at.region).max >= Width::B4 =>
+                {
+                    let ctx = &mut Ctx::new(id, now, &mut self.services);
+                    self.slots[id].device.write(ctx, at, Width::B4, value.into());
+                }
+                _ => {
+                    let what = format!("it triggers {address:#x}, where there is no register");
+                    Ctx::new(from, now, &mut self.services).complain(what);
+                }
+            },
+        }
     }
 
     /// Runs the events that are due at `now`; those beyond `EVENT_LIMIT` wait for the next round.
