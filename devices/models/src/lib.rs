@@ -4,6 +4,7 @@ pub mod firmware;
 pub mod gpio;
 pub mod i2c;
 pub mod irq;
+pub mod nordic;
 pub mod power;
 pub mod sensor;
 pub mod spi;
@@ -23,6 +24,7 @@ pub fn models() -> impl Iterator<Item = &'static Model> {
         gpio::MODELS,
         i2c::MODELS,
         irq::MODELS,
+        nordic::MODELS,
         power::MODELS,
         spi::MODELS,
         storage::MODELS,
