@@ -57,6 +57,11 @@ impl<T: ?Sized + Component> Children<T> {
         self.0.get_mut(index).map(|child| f(&mut child.target, &mut ctx.child(index)))
     }
 
+    /// The chips, in the order of their nodes.
+    pub fn targets(&self) -> impl Iterator<Item = &T> {
+        self.0.iter().map(|child| &*child.target)
+    }
+
     /// The chip that a line or token number belongs to, and the chip's own number for it.
     pub fn owner(&self, number: u32) -> Option<(usize, u32)> {
         let index = ((number / CHILD) as usize).checked_sub(1)?;

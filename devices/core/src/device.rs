@@ -118,7 +118,12 @@ pub trait Device: Component {
         None
     }
 
-    /// Something from the host; only of the kind of [`Device::port`].
+    /// All that it exchanges with the host: a controller, what its chips do.
+    fn ports(&self) -> Vec<Port> {
+        self.port().into_iter().collect()
+    }
+
+    /// Something from the host; only of the kinds of [`Device::ports`].
     fn host_input(&mut self, _ctx: &mut Ctx, _input: &HostInput) {}
 
     /// The screen of a [`Port::Display`].

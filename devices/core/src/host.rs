@@ -22,6 +22,19 @@ pub enum Port {
     Display,
 }
 
+impl Port {
+    /// Whether it is what `input` is for.
+    pub fn takes(self, input: &HostInput) -> bool {
+        match input {
+            HostInput::Serial(_) => self == Port::Serial,
+            HostInput::Key { .. } => self == Port::Keyboard,
+            HostInput::Pointer { .. } => self == Port::Pointer,
+            HostInput::Touch { .. } => self == Port::Touch,
+            HostInput::Packet(_) => self == Port::Network,
+        }
+    }
+}
+
 /// Something from outside.
 #[derive(Clone, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
 pub enum HostInput {

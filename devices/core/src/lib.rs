@@ -13,6 +13,7 @@
 //! * [`services`]: the machine's side of it: events, lines, counts.
 //! * [`regs`]: registers as data.
 //! * [`i2c`], [`spi`]: buses whose targets are models inside their controller.
+//! * [`pins`]: GPIO pins that lead to chips and parts.
 //! * [`host`]: serial bytes, keys, frames, pictures, disks.
 //! * [`control`]: named values of the physical world.
 //! * [`mod@bench`]: drives one model in a test.
@@ -25,6 +26,7 @@ pub mod device;
 pub mod events;
 pub mod host;
 pub mod i2c;
+pub mod pins;
 pub mod regs;
 pub mod rng;
 pub mod services;

@@ -3,6 +3,7 @@
 use crate::children::Children;
 use crate::ctx::Ctx;
 use crate::device::{BuildError, Component, Node};
+use crate::host::{Display, HostInput, Port};
 
 /// A chip on an SPI bus.
 pub trait SpiTarget: Component {
@@ -20,6 +21,19 @@ pub trait SpiTarget: Component {
 
     /// An input pin of the chip changed.
     fn line(&mut self, _ctx: &mut Ctx, _input: u32, _level: bool) {}
+
+    /// What it exchanges with the host.
+    fn port(&self) -> Option<Port> {
+        None
+    }
+
+    /// Something from the host; only of the kind of its port.
+    fn host_input(&mut self, _ctx: &mut Ctx, _input: &HostInput) {}
+
+    /// The screen of a [`Port::Display`].
+    fn display(&self) -> Option<&dyn Display> {
+        None
+    }
 }
 
 /// What building a chip gives.
@@ -84,6 +98,27 @@ impl SpiBus {
     pub fn line(&mut self, ctx: &mut Ctx, input: u32, level: bool) -> bool {
         let Some((index, input)) = self.children.owner(input) else { return false };
         self.children.with(ctx, index, |target, ctx| target.line(ctx, input, level)).is_some()
+    }
+
+    /// What the chips exchange with the host.
+    pub fn ports(&self) -> Vec<Port> {
+        self.children.targets().filter_map(|target| target.port()).collect()
+    }
+
+    /// Passes something from the host on to the chips that want it.
+    pub fn host_input(&mut self, ctx: &mut Ctx, input: &HostInput) {
+        for index in 0..self.children.len() {
+            self.children.with(ctx, index, |target, ctx| {
+                if target.port().is_some_and(|port| port.takes(input)) {
+                    target.host_input(ctx, input);
+                }
+            });
+        }
+    }
+
+    /// The screen of the first chip that has one.
+    pub fn display(&self) -> Option<&dyn Display> {
+        self.children.targets().find_map(|target| target.display())
     }
 
     /// Which chip is addressed, for the controller's saved state.

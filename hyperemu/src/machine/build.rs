@@ -6,14 +6,14 @@ use crate::load::Arch;
 use crate::machine::boot::{BootPlan, Start};
 use crate::machine::bus::{Slot, SystemBus};
 use crate::machine::node::DtNode;
+use crate::machine::pins;
 use crate::machine::scheduler::Schedule;
 use crate::machine::{Cpu, Machine, UnimplementedPolicy};
 use cpu_core::{GuestMemory, MemoryError, MemoryKind, RegionSpec, Time};
 use cpu_riscv::isa::Features;
 use cpu_riscv::{Hart, HartConfig, Mmu};
 use devices_core::ctx::CHILD;
-use devices_core::device::floating;
-use devices_core::{BuildArgs, DeviceId, Model, Node, Resources, Target, pin};
+use devices_core::{BuildArgs, DeviceId, Model, Node, Resources, Target};
 use machine_configs::{Board, Boot, Controller, Cpu as CpuNode, Description, DeviceIndex, DeviceNode};
 use std::collections::BTreeMap;
 use thiserror::Error;
@@ -194,25 +194,8 @@ fn wire(description: &Description, bus: &mut SystemBus, ids: &BTreeMap<DeviceInd
                 bus.services.wires.connect(from, base + output as u32, target, input);
             }
         }
-        // What hangs on GPIO pins: keys drive a pin, LEDs follow one.
-        let parent = node.parent.map(|parent| &description.devices[parent]);
-        let is_part_of =
-            |name: &str| parent.is_some_and(|parent| parent.compatible.iter().any(|c| c == name));
-        for reference in node.references("gpios") {
-            let (Some(gpio), Some(&line)) =
-                (reference.target.and_then(|t| ids.get(&t)), reference.cells.first())
-            else {
-                continue;
-            };
-            let part = pin(base / CHILD - u32::from(base > 0));
-            if is_part_of("gpio-keys") {
-                bus.services.wires.connect(from, part, Target::Device(*gpio), pin(line));
-            } else if is_part_of("gpio-leds") {
-                bus.services.wires.connect(*gpio, pin(line), Target::Device(from), part);
-                let undriven = floating(part - pin(0));
-                bus.services.wires.connect(*gpio, floating(line), Target::Device(from), undriven);
-            }
-        }
+        let part = base / CHILD - u32::from(base > 0);
+        pins::connect(description, ids, &mut bus.services.wires, node, (from, base), part);
     }
 }
 

@@ -5,6 +5,7 @@ pub mod build;
 pub mod bus;
 pub mod jit;
 pub mod node;
+mod pins;
 pub mod scheduler;
 pub mod state;
 #[cfg(test)]
@@ -143,7 +144,8 @@ impl Machine {
 
     /// The devices with such a port, in the order of their nodes.
     pub fn ports(&self, port: Port) -> Vec<DeviceId> {
-        (0..self.bus.slots.len()).filter(|&id| self.bus.slots[id].device.port() == Some(port)).collect()
+        let has = |id: &DeviceId| self.bus.slots[*id].device.ports().contains(&port);
+        (0..self.bus.slots.len()).filter(has).collect()
     }
 
     /// All controls, by full name.

@@ -14,8 +14,8 @@
 use devices_core::i2c::I2cBus;
 use devices_core::regs::Bank;
 use devices_core::{
-    At, BuildArgs, BuildError, Component, ControlError, ControlSpec, ControlValue, Ctx, Device, Field, Model,
-    RestoreError, Time, Width, Widths, register_bank, state,
+    At, BuildArgs, BuildError, Component, ControlError, ControlSpec, ControlValue, Ctx, Device, Display,
+    Field, HostInput, Model, Port, RestoreError, Time, Width, Widths, register_bank, state,
 };
 use serde::{Deserialize, Serialize};
 
@@ -295,6 +295,18 @@ impl Device for Ocores {
 
     fn line(&mut self, ctx: &mut Ctx, input: u32, level: bool) {
         self.bus.line(ctx, input, level);
+    }
+
+    fn ports(&self) -> Vec<Port> {
+        self.bus.ports()
+    }
+
+    fn host_input(&mut self, ctx: &mut Ctx, input: &HostInput) {
+        self.bus.host_input(ctx, input);
+    }
+
+    fn display(&self) -> Option<&dyn Display> {
+        self.bus.display()
     }
 
     fn event(&mut self, ctx: &mut Ctx, token: u32) {
