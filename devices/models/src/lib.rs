@@ -1,8 +1,10 @@
 //! The device models. A new one is a file and a line in the `MODELS` table of its folder.
 
+pub mod display;
 pub mod firmware;
 pub mod gpio;
 pub mod i2c;
+pub mod input;
 pub mod irq;
 pub mod nordic;
 pub mod power;
@@ -41,12 +43,20 @@ pub fn model_for(compatible: &[&str]) -> Option<&'static Model> {
     compatible.iter().find_map(|name| models().find(|model| model.compatible.contains(name)))
 }
 
+fn i2c_chips() -> impl Iterator<Item = &'static I2cModel> {
+    [sensor::I2C, input::I2C].into_iter().flatten()
+}
+
+fn spi_chips() -> impl Iterator<Item = &'static SpiModel> {
+    [sensor::SPI, display::SPI].into_iter().flatten()
+}
+
 /// The I2C chip for a node.
 pub fn i2c_chip_for(compatible: &[&str]) -> Option<&'static I2cModel> {
-    compatible.iter().find_map(|name| sensor::I2C.iter().find(|model| model.compatible.contains(name)))
+    compatible.iter().find_map(|name| i2c_chips().find(|model| model.compatible.contains(name)))
 }
 
 /// The SPI chip for a node.
 pub fn spi_chip_for(compatible: &[&str]) -> Option<&'static SpiModel> {
-    compatible.iter().find_map(|name| sensor::SPI.iter().find(|model| model.compatible.contains(name)))
+    compatible.iter().find_map(|name| spi_chips().find(|model| model.compatible.contains(name)))
 }

@@ -1,5 +1,6 @@
 //! General-purpose input and output, and what hangs on its pins.
 
+pub mod duty;
 pub mod keys;
 pub mod leds;
 pub mod sifive;

@@ -16,4 +16,4 @@ pub static I2C: &[I2cModel] = &[bh1750::MODEL, bme280::MODEL, lsm6dso::MODEL, ma
 pub static SPI: &[SpiModel] = &[crate::spi::nor::MODEL];
 
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;

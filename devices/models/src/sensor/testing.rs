@@ -3,8 +3,8 @@
 use devices_core::bench::Bench;
 use devices_core::i2c::{BuiltI2c, I2cBus, I2cModel};
 use devices_core::{
-    At, Component, ControlError, ControlSpec, ControlValue, Ctx, Device, Field, Node, RestoreError, Time,
-    Width, state,
+    At, Component, ControlError, ControlSpec, ControlValue, Ctx, Device, Field, HostInput, Node, Port,
+    RestoreError, Time, Width, state,
 };
 
 /// The address of the chip.
@@ -88,6 +88,15 @@ impl Device for Wire {
     }
     fn event(&mut self, ctx: &mut Ctx, token: u32) {
         self.0.event(ctx, token);
+    }
+    fn line(&mut self, ctx: &mut Ctx, input: u32, level: bool) {
+        self.0.line(ctx, input, level);
+    }
+    fn ports(&self) -> Vec<Port> {
+        self.0.ports()
+    }
+    fn host_input(&mut self, ctx: &mut Ctx, input: &HostInput) {
+        self.0.host_input(ctx, input);
     }
 }
 
