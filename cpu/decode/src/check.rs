@@ -48,13 +48,15 @@ fn names(table: &Table, errors: &mut Vec<Error>) {
 }
 
 fn lengths(table: &Table, errors: &mut Vec<Error>) {
-    let Some(Length { mask, value }) = table.length else { return };
+    let Some(length) = &table.length else { return };
     for insn in &table.insns {
-        if insn.width == 32 && (insn.mask & mask != mask || insn.value & mask != value) {
+        let (fixed, bits) = length.first(insn);
+        let matches = |(mask, value): &(u32, u32)| fixed & mask == *mask && bits & mask == *value;
+        if insn.width == 32 && !length.patterns.iter().any(matches) {
             fail(errors, insn, "its bits contradict `length`, which would read it as 16 bits".into());
         }
-        let denied = insn.mask & mask & (insn.value ^ value) != 0;
-        if insn.width == 16 && !denied {
+        let denies = |(mask, value): &(u32, u32)| fixed & mask & (bits ^ value) != 0;
+        if insn.width == 16 && !length.patterns.iter().all(denies) {
             fail(errors, insn, "its bits contradict `length`, which would read it as 32 bits".into());
         }
     }

@@ -10,11 +10,14 @@
 //! exclusive rv32 rv64                       # never both
 //! flag jump                                 # properties, see `Id::flags`
 //! length 32 if 11 else 16                   # low bits that mark a 32-bit word; absent when all have one width
+//! length 32 if high 11101 1111- else 16     # so where the first halfword is the high half: its highest bits
 //! field rd[4:0]                -> rd        # a field, the bits its value has, the operand it sets
 //! field rd'[2:0]   +8          -> rd        # compressed register number
 //! field joff[20:1] signed      -> imm       # bit 0 is not stored and reads as zero
 //! field rd_n0[4:0] not=0       -> rd        # words with this value do not decode
 //! field r4[2:0] map=8,9,18,19,20,21,22,23 -> rd
+//! field imm12[11:0] via=expand -> imm       # `expand(u32) -> i32`, of the formatters' module; to encode, an inverse
+//!                                           # `expand_raw(i32) -> Option<u32>`
 //!
 //! # name | features | encoding, highest bit first         | call          | assembly     | notes
 //! jal    | i        | joff[20|10:1|11|19:12] rd 1101111   | rd imm        | {rd}, {imm:target} | jump
@@ -54,7 +57,7 @@ pub use table::{Error, Pos, Table};
 pub struct Config {
     /// Table files, read in this order.
     pub tables: Vec<PathBuf>,
-    /// Module with the formatters and `Context`, e.g. `crate::isa::fmt`.
+    /// Module with the formatters, `Context` and the functions of `via`, e.g. `crate::isa::fmt`.
     pub formatters: String,
     /// Module with one generic function per instruction, e.g. `crate::sem`.
     pub functions: String,

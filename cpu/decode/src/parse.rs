@@ -49,10 +49,21 @@ fn directive(table: &mut Table, tokens: &[&str]) -> Result<(), String> {
             }
             if table.flags.len() > 32 { Err("more than 32 flags".into()) } else { Ok(()) }
         }
-        ["length", "32", "if", pattern, "else", "16"] => {
-            let (mask, value) = literal(pattern).ok_or("the pattern must be of 0, 1 and -")?;
-            if table.length.replace(Length { mask, value }).is_some() {
-                return Err("`length` is given twice".into());
+        ["length", "32", "if", patterns @ .., "else", "16"] => {
+            let (high, patterns) = match patterns {
+                ["high", rest @ ..] => (true, rest),
+                all => (false, all),
+            };
+            let mut list = Vec::new();
+            for pattern in patterns {
+                let (mask, value) = literal(pattern)
+                    .filter(|_| pattern.len() <= 16)
+                    .ok_or("the patterns must be of 0, 1 and -, at most 16")?;
+                let shift = if high { 16 - pattern.len() } else { 0 };
+                list.push((mask << shift, value << shift));
+            }
+            if list.is_empty() || table.length.replace(Length { high, patterns: list }).is_some() {
+                return Err("`length` needs a pattern, and is given once".into());
             }
             Ok(())
         }
@@ -81,7 +92,7 @@ fn operands(table: &mut Table, names: &[&str], ty: &str, format: Option<&str>) -
     Ok(())
 }
 
-/// `field NAME[HI:LO] [signed] [+N] [map=a,b,..] -> SLOT`
+/// `field NAME[HI:LO] [signed] [+N] [map=a,b,..] [via=f] -> SLOT`
 fn field(table: &mut Table, range: &str, attributes: &[&str], slot: &str) -> Result<(), String> {
     let (name, bits) = slices(range)?;
     let [(hi, lo)] = bits[..] else { return Err(format!("`{range}` is not NAME[HI:LO]")) };
@@ -96,8 +107,17 @@ fn field(table: &mut Table, range: &str, attributes: &[&str], slot: &str) -> Res
         .iter()
         .position(|s| s.name == slot)
         .ok_or_else(|| format!("`{slot}` is not a declared operand"))?;
-    let mut field =
-        Field { name: name.into(), hi, lo, signed: false, add: 0, map: None, not: Vec::new(), slot };
+    let mut field = Field {
+        name: name.into(),
+        hi,
+        lo,
+        signed: false,
+        add: 0,
+        map: None,
+        via: None,
+        not: Vec::new(),
+        slot,
+    };
     for attribute in attributes {
         if *attribute == "signed" {
             field.signed = true;
@@ -109,17 +129,25 @@ fn field(table: &mut Table, range: &str, attributes: &[&str], slot: &str) -> Res
                 return Err(format!("`map` needs exactly one value per encoding of {} bits", field.width()));
             }
             field.map = Some(values);
+        } else if let Some(name) = attribute.strip_prefix("via=") {
+            identifier(name)?;
+            field.via = Some(name.into());
         } else if let Some(list) = attribute.strip_prefix("not=") {
             for value in list.split(',') {
                 let value = number(value)?;
                 field.not.push(u32::try_from(value).map_err(|_| format!("`{value}` is out of range"))?);
             }
         } else {
-            return Err(format!("`{attribute}` is not `signed`, `+N`, `not=a,b,..` or `map=a,b,..`"));
+            return Err(format!(
+                "`{attribute}` is not `signed`, `+N`, `not=a,b,..`, `map=a,b,..` or `via=f`"
+            ));
         }
     }
     if field.map.is_some() && (field.signed || field.add != 0 || lo != 0) {
         return Err("`map` stands alone: no `signed`, no `+N`, lowest bit 0".into());
+    }
+    if field.via.is_some() && (field.map.is_some() || field.signed || field.add != 0) {
+        return Err("`via` stands alone: no `signed`, no `+N`, no `map`".into());
     }
     if table.slots[slot].ty == SlotType::U8 && (field.signed || field.hi > 7) {
         return Err(format!("field `{name}` does not fit its operand, which is a u8"));

@@ -8,7 +8,7 @@ use crate::table::*;
 pub struct Found<'a> {
     /// Name of the line.
     pub name: &'a str,
-    /// Operands that its fields set.
+    /// Operands that its fields set; what a field has by `via` is as it is encoded.
     pub operands: Vec<(&'a str, i64)>,
 }
 

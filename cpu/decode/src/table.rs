@@ -58,6 +58,8 @@ pub struct Field {
     pub add: i64,
     /// Replaces the value by an entry of this list.
     pub map: Option<Vec<i64>>,
+    /// The value is what this function of the ISA crate makes of the encoded one.
+    pub via: Option<String>,
     /// Unsigned encoded values that the field must not have.
     pub not: Vec<u32>,
     /// Index of the operand slot that receives the value.
@@ -250,12 +252,21 @@ impl Insn {
     }
 }
 
-/// How the low bits of a word tell a 16-bit instruction from a 32-bit one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How the first halfword tells a 16-bit instruction from a 32-bit one.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Length {
-    /// The word is 32 bits wide when `word & mask == value`, else 16.
-    pub mask: u32,
-    pub value: u32,
+    /// The first halfword is the high half of a 32-bit word (Thumb), not the low half (RISC-V).
+    pub high: bool,
+    /// Masks and values: an instruction is 32 bits wide where its first halfword matches one of them, else 16.
+    pub patterns: Vec<(u32, u32)>,
+}
+
+impl Length {
+    /// Fixed bits and their values in the first halfword.
+    pub fn first(&self, insn: &Insn) -> (u32, u32) {
+        let shift = if self.high && insn.width == 32 { 16 } else { 0 };
+        (insn.mask >> shift & 0xffff, insn.value >> shift & 0xffff)
+    }
 }
 
 /// Everything the tables of one ISA say.

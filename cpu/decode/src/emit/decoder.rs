@@ -1,6 +1,7 @@
 //! The decision tree from instruction word to id and operands.
 
 use super::{Out, constraint_expr, extract_expr, feature_expr};
+use crate::Config;
 use crate::check::specialises;
 use crate::names::variant_name;
 use crate::table::*;
@@ -10,14 +11,14 @@ const MAX_MATCH_BITS: u32 = 8;
 /// Up to this many lines, comparing one after the other beats another jump.
 const LINEAR: usize = 2;
 
-pub fn emit(table: &Table, out: &mut Out) {
+pub fn emit(table: &Table, config: &Config, out: &mut Out) {
     let mut layouts = Vec::new();
     for width in [16, 32] {
         let list: Vec<&Insn> = table.insns.iter().filter(|i| i.width == width).collect();
         out.line(format!("/// Decodes a {width}-bit instruction."));
         out.line(format!("pub fn decode{width}(w: u32, ext: &Features) -> Option<Decoded> {{"));
         out.line("let e = ext.0;");
-        tree(table, &list, 0, &mut layouts, out);
+        tree(&Source { table, config }, &list, 0, &mut layouts, out);
         out.line("None");
         out.line("}");
     }
@@ -28,17 +29,27 @@ pub fn emit(table: &Table, out: &mut Out) {
         out.line(body);
         out.line("}");
     }
-    match table.length {
-        Some(Length { mask, value }) => out.lines(&format!(
-            "/// Decodes the instruction in `bits`; a 16-bit one stands in the low half, and the rest is ignored.
-            pub fn decode(bits: u32, ext: &Features) -> Option<Decoded> {{
-            if bits & {mask:#x} == {value:#x} {{
-            decode32(bits, ext)
-            }} else {{
-            decode16(bits & 0xffff, ext)
-            }}
-            }}"
-        )),
+    match &table.length {
+        Some(Length { high, patterns }) => {
+            let tests: Vec<String> =
+                patterns.iter().map(|(mask, value)| format!("first & {mask:#x} == {value:#x}")).collect();
+            let (half, shift) = if *high { ("high", 16) } else { ("low", 0) };
+            out.lines(&format!(
+                "/// Whether the instruction whose first halfword is `first` has 32 bits.
+                pub const fn is_wide(first: u32) -> bool {{
+                {}
+                }}
+                /// Decodes the instruction in `bits`; a 16-bit one stands in the {half} half, and the rest is ignored.
+                pub fn decode(bits: u32, ext: &Features) -> Option<Decoded> {{
+                if is_wide(bits >> {shift} & 0xffff) {{
+                decode32(bits, ext)
+                }} else {{
+                decode16(bits >> {shift} & 0xffff, ext)
+                }}
+                }}",
+                tests.join(" || ")
+            ));
+        }
         None => out.lines(
             "/// Decodes a 32-bit instruction.
             pub fn decode(bits: u32, ext: &Features) -> Option<Decoded> {
@@ -48,7 +59,13 @@ pub fn emit(table: &Table, out: &mut Out) {
     }
 }
 
-fn tree(table: &Table, list: &[&Insn], tested: u32, layouts: &mut Vec<String>, out: &mut Out) {
+/// What the tree is made from.
+struct Source<'a> {
+    table: &'a Table,
+    config: &'a Config,
+}
+
+fn tree(from: &Source<'_>, list: &[&Insn], tested: u32, layouts: &mut Vec<String>, out: &mut Out) {
     if list.len() > LINEAR {
         if let Some((lo, len)) = best_run(list, tested) {
             out.line(format!("match w >> {lo} & {:#x} {{", ones(len)));
@@ -59,7 +76,7 @@ fn tree(table: &Table, list: &[&Insn], tested: u32, layouts: &mut Vec<String>, o
                 let rest: Vec<&Insn> =
                     list.iter().filter(|i| i.value >> lo & ones(len) == v).copied().collect();
                 out.line(format!("{v:#b} => {{"));
-                tree(table, &rest, tested | ones(len) << lo, layouts, out);
+                tree(from, &rest, tested | ones(len) << lo, layouts, out);
                 out.line("}");
             }
             out.line("_ => {}");
@@ -74,7 +91,7 @@ fn tree(table: &Table, list: &[&Insn], tested: u32, layouts: &mut Vec<String>, o
                     .filter(|i| i.mask >> bit & 1 == 0 || i.value >> bit & 1 == side)
                     .copied()
                     .collect();
-                tree(table, &rest, tested | 1 << bit, layouts, out);
+                tree(from, &rest, tested | 1 << bit, layouts, out);
                 if side == 1 {
                     out.line("} else {");
                 }
@@ -83,8 +100,8 @@ fn tree(table: &Table, list: &[&Insn], tested: u32, layouts: &mut Vec<String>, o
             return;
         }
     }
-    for insn in by_precedence(table, list) {
-        leaf(table, insn, tested, layouts, out);
+    for insn in by_precedence(from.table, list) {
+        leaf(from, insn, tested, layouts, out);
     }
 }
 
@@ -129,7 +146,7 @@ fn by_precedence<'a>(table: &Table, list: &[&'a Insn]) -> Vec<&'a Insn> {
     sorted
 }
 
-fn leaf(table: &Table, insn: &Insn, tested: u32, layouts: &mut Vec<String>, out: &mut Out) {
+fn leaf(from: &Source<'_>, insn: &Insn, tested: u32, layouts: &mut Vec<String>, out: &mut Out) {
     let mut conditions = Vec::new();
     let mask = insn.mask & !tested;
     if mask != 0 {
@@ -138,7 +155,7 @@ fn leaf(table: &Table, insn: &Insn, tested: u32, layouts: &mut Vec<String>, out:
     let features = feature_expr(&insn.features);
     conditions.push(if features.contains("||") { format!("({features})") } else { features });
     conditions.extend(constraint_expr(insn));
-    let body = layout(table, insn);
+    let body = layout(from, insn);
     let index = layouts.iter().position(|l| *l == body).unwrap_or_else(|| {
         layouts.push(body);
         layouts.len() - 1
@@ -153,7 +170,7 @@ fn leaf(table: &Table, insn: &Insn, tested: u32, layouts: &mut Vec<String>, out:
 }
 
 /// Rust expression that extracts all operands of a line from `w`.
-fn layout(table: &Table, insn: &Insn) -> String {
+fn layout(&Source { table, config }: &Source<'_>, insn: &Insn) -> String {
     let mut members = Vec::new();
     for index in insn.fields() {
         let field = &table.fields[index];
@@ -162,6 +179,9 @@ fn layout(table: &Table, insn: &Insn) -> String {
         let ty = super::ids::slot_type(slot);
         let value = if let Some(map) = &field.map {
             format!("{map:?}[({raw}) as usize]")
+        } else if let Some(via) = &field.via {
+            let cast = if ty == "i32" { "" } else { " as u8" };
+            format!("{}::{via}({raw}){cast}", config.formatters)
         } else {
             let mut v = format!("({raw})");
             if field.signed {

@@ -1,10 +1,11 @@
 //! Operands to instruction word, and random valid words.
 
 use super::{Out, constraint_expr};
+use crate::Config;
 use crate::names::variant_name;
 use crate::table::*;
 
-pub fn emit(table: &Table, out: &mut Out) {
+pub fn emit(table: &Table, config: &Config, out: &mut Out) {
     out.lines(
         "/// The word for an instruction and its operands; ignored bits are zero and members that the instruction does
         /// not have are not looked at. `None` when an operand does not fit its field or breaks a constraint.
@@ -14,7 +15,7 @@ pub fn emit(table: &Table, out: &mut Out) {
     );
     let mut layouts: Vec<(Vec<String>, Vec<String>)> = Vec::new();
     for insn in &table.insns {
-        let body = layout(table, insn);
+        let body = layout(table, config, insn);
         let id = format!("Id::{}", variant_name(&insn.name));
         match layouts.iter_mut().find(|l| l.0 == body) {
             Some(l) => l.1.push(id),
@@ -89,14 +90,15 @@ pub fn emit(table: &Table, out: &mut Out) {
 }
 
 /// Statements that place every operand into `w`.
-fn layout(table: &Table, insn: &Insn) -> Vec<String> {
+fn layout(table: &Table, config: &Config, insn: &Insn) -> Vec<String> {
     let mut lines = Vec::new();
     for index in insn.fields() {
         let field = &table.fields[index];
         let operand = format!("o.{}", table.slots[field.slot].name);
-        let value = match &field.map {
-            Some(map) => format!("{map:?}.iter().position(|m| *m == i64::from({operand}))? as u32"),
-            None => {
+        let value = match (&field.via, &field.map) {
+            (Some(via), _) => format!("{}::{via}_raw(i32::from({operand}))?", config.formatters),
+            (_, Some(map)) => format!("{map:?}.iter().position(|m| *m == i64::from({operand}))? as u32"),
+            (None, None) => {
                 let sum = if field.add != 0 { format!(" - {}", field.add) } else { String::new() };
                 format!("fit(i64::from({operand}){sum}, {}, {}, {})?", field.hi, field.lo, field.signed)
             }

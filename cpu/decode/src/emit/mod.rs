@@ -43,8 +43,8 @@ pub fn emit(table: &Table, config: &Config) -> Generated {
     ids::features(table, &mut isa);
     ids::operands(table, &mut isa);
     ids::ids(table, &mut isa);
-    decoder::emit(table, &mut isa);
-    encoder::emit(table, &mut isa);
+    decoder::emit(table, config, &mut isa);
+    encoder::emit(table, config, &mut isa);
     text::emit(table, config, &mut isa);
     let mut dispatch = Out::default();
     dispatch.line("// Generated from the instruction tables; do not edit.");

@@ -1,0 +1,239 @@
+//! Memory accesses that the TLB does not serve: protection, devices, the private peripheral bus, bit bands, page crossings,
+//! code pages, faults. A3, B3.1 of DDI 0403E.
+
+use cpu_core::memory::PAGE_SIZE;
+use cpu_core::{Access, AccessKind, ContextKey, Exit, Semantics, Width};
+
+use crate::cause;
+use crate::state::{State, Trapped};
+
+/// A fault of an access: a cause of [`crate::cause`] and its value.
+pub(crate) type Fault = (u64, u64);
+
+/// Bit of a [`ContextKey`]'s mode: it is for fetches.
+const FETCH: u32 = 1 << 31;
+
+impl State {
+    fn who(&self) -> Access {
+        Access { core: self.config.index, now: self.now(), pc: self.frame.pc.get() }
+    }
+
+    /// Asks for the TLB's numbers anew. Whoever changes privilege, [`State::mode`] or the like calls it.
+    pub(crate) fn update_contexts(&self) {
+        let (frame, tlb) = (&*self.frame, &self.frame.tlb);
+        let protection = self.protection_key();
+        let fetch = ContextKey { space: self.mode() as u64, mode: protection | FETCH };
+        let data = ContextKey { space: 0, mode: protection };
+        frame.fetch_context.set(tlb.context(fetch));
+        let before = tlb.flushes();
+        frame.data_context.set(tlb.context(data));
+        if tlb.flushes() != before {
+            // The numbers ran out between the two.
+            frame.fetch_context.set(tlb.context(fetch));
+        }
+        self.contexts_at.set(tlb.flushes());
+    }
+
+    /// Forgets what the MPU allowed.
+    pub(crate) fn flush_all(&self) {
+        self.frame.tlb.flush();
+        self.update_contexts();
+    }
+
+    /// After an access to the bus: other lines, other memory.
+    fn after_bus(&self, attention: bool) {
+        self.frame.tlb.sync();
+        if self.contexts_at.get() != self.frame.tlb.flushes() {
+            self.update_contexts();
+        }
+        if attention {
+            self.stop_with(Exit::Attention);
+        }
+        self.leave.set(true);
+    }
+
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn load_slow(&self, addr: u64, width: Width) -> Result<u64, Trapped> {
+        self.load_as(addr, width, self.privileged())
+    }
+
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn store_slow(&self, addr: u64, width: Width, value: u64) -> Result<(), Trapped> {
+        self.store_as(addr, width, value, self.privileged())
+    }
+
+    /// Loads with the rights of `privileged`.
+    pub(crate) fn load_as(&self, addr: u64, width: Width, privileged: bool) -> Result<u64, Trapped> {
+        self.read_as(addr, width, privileged).map_err(|(cause, value)| self.raise(cause, value))
+    }
+
+    /// Stores with the rights of `privileged`.
+    pub(crate) fn store_as(
+        &self,
+        addr: u64,
+        width: Width,
+        value: u64,
+        privileged: bool,
+    ) -> Result<(), Trapped> {
+        self.write_as(addr, width, value, privileged).map_err(|(cause, value)| self.raise(cause, value))
+    }
+
+    /// Checks rights; enters the page into the TLB where the current rights are asked for.
+    fn locate(&self, addr: u64, len: u64, kind: AccessKind, privileged: bool) -> Result<(), Fault> {
+        let Some(whole_page) = self.check_access(addr as u32, len as u32, kind, privileged) else {
+            return Err((cause::DATA_ACCESS, addr));
+        };
+        if whole_page && privileged == self.privileged() {
+            self.frame.tlb.insert(self.frame.data_context.get(), kind, addr, addr, PAGE_SIZE);
+        }
+        Ok(())
+    }
+
+    /// Reads as data, without raising.
+    pub(crate) fn read_as(&self, addr: u64, width: Width, privileged: bool) -> Result<u64, Fault> {
+        if addr % PAGE_SIZE + width.bytes() > PAGE_SIZE || addr >> 32 != 0 {
+            return self.read_bytes(addr, width, privileged);
+        }
+        self.locate(addr, width.bytes(), AccessKind::Read, privileged)?;
+        let fault = (cause::DATA_BUS, addr);
+        if self.memory.page(addr).is_some() {
+            return self.memory.read_le(addr, width.bytes() as usize).map_err(|_| fault);
+        }
+        if addr % width.bytes() != 0 {
+            return Err(self.unaligned_outside_memory(addr));
+        }
+        if is_private(addr) {
+            self.leave.set(true);
+            let value = self.scs_read(addr as u32, width, privileged).map_err(|_| fault)?;
+            return Ok(value as u64 & width.mask());
+        }
+        if let Some((byte, bit)) = self.bit_band(addr) {
+            let target = byte & !(width.bytes() - 1);
+            let value = self.read_as(target, width, privileged)?;
+            return Ok(value >> (8 * (byte - target) + bit) & 1);
+        }
+        let who = self.who();
+        let answer = self.bus.with(|bus| (bus.read(&who, addr, width), bus.attention()));
+        let Some((result, attention)) = answer else { return Err(fault) };
+        self.after_bus(attention);
+        result.map(|value| value & width.mask()).map_err(|_| fault)
+    }
+
+    /// Writes as data, without raising.
+    pub(crate) fn write_as(
+        &self,
+        addr: u64,
+        width: Width,
+        value: u64,
+        privileged: bool,
+    ) -> Result<(), Fault> {
+        if addr % PAGE_SIZE + width.bytes() > PAGE_SIZE || addr >> 32 != 0 {
+            return self.write_bytes(addr, width, value, privileged);
+        }
+        self.locate(addr, width.bytes(), AccessKind::Write, privileged)?;
+        let fault = (cause::DATA_BUS, addr);
+        if self.memory.page(addr).is_some_and(|page| page.writable) {
+            let bytes = value.to_le_bytes();
+            return self.write_memory(addr, bytes.get(..width.bytes() as usize).unwrap_or(&bytes));
+        }
+        if addr % width.bytes() != 0 {
+            return Err(self.unaligned_outside_memory(addr));
+        }
+        let value = value & width.mask();
+        if is_private(addr) {
+            self.timer_dirty.set(true);
+            self.recheck();
+            return self.scs_write(addr as u32, width, value as u32, privileged).map_err(|_| fault);
+        }
+        if let Some((byte, bit)) = self.bit_band(addr) {
+            let target = byte & !(width.bytes() - 1);
+            let shift = 8 * (byte - target) + bit;
+            let old = self.read_as(target, width, privileged)?;
+            let new = old & !(1 << shift) | (value & 1) << shift;
+            return self.write_as(target, width, new, privileged);
+        }
+        let who = self.who();
+        let answer = self.bus.with(|bus| (bus.write(&who, addr, width, value), bus.attention()));
+        let Some((result, attention)) = answer else { return Err(fault) };
+        self.after_bus(attention);
+        result.map_err(|_| fault)
+    }
+
+    /// Device and system space take aligned accesses only (B3.1, A3.2.1).
+    fn unaligned_outside_memory(&self, addr: u64) -> Fault {
+        (cause::UNALIGNED, addr)
+    }
+
+    /// An access across two pages, byte by byte: both have to be memory.
+    fn read_bytes(&self, addr: u64, width: Width, privileged: bool) -> Result<u64, Fault> {
+        let mut value = 0;
+        for i in 0..width.bytes() {
+            let at = self.byte_at(addr, i, AccessKind::Read, privileged)?;
+            value |= self.memory.read_le(at, 1).map_err(|_| (cause::DATA_BUS, at))? << (8 * i);
+        }
+        Ok(value)
+    }
+
+    fn write_bytes(&self, addr: u64, width: Width, value: u64, privileged: bool) -> Result<(), Fault> {
+        // Nothing is written where a byte can not be.
+        for i in 0..width.bytes() {
+            self.byte_at(addr, i, AccessKind::Write, privileged)?;
+        }
+        for i in 0..width.bytes() {
+            self.write_memory(addr.wrapping_add(i) & 0xffff_ffff, &[(value >> (8 * i)) as u8])?;
+        }
+        Ok(())
+    }
+
+    /// The address of byte `i` of an access, which has to be memory that allows it.
+    fn byte_at(&self, addr: u64, i: u64, kind: AccessKind, privileged: bool) -> Result<u64, Fault> {
+        let at = addr.wrapping_add(i) & 0xffff_ffff;
+        self.locate(at, 1, kind, privileged)?;
+        match self.memory.page(at) {
+            Some(page) if kind != AccessKind::Write || page.writable => Ok(at),
+            Some(_) => Err((cause::DATA_BUS, at)),
+            None => Err(self.unaligned_outside_memory(addr)),
+        }
+    }
+
+    /// Writes to RAM; where that was code, the block that runs may be stale.
+    fn write_memory(&self, addr: u64, bytes: &[u8]) -> Result<(), Fault> {
+        let before = self.memory.changed_epoch();
+        self.memory.write(addr, bytes).map_err(|_| (cause::DATA_BUS, addr))?;
+        if self.memory.changed_epoch() != before {
+            self.leave.set(true);
+        }
+        Ok(())
+    }
+
+    /// The byte and bit behind a bit-band alias (B3.1.1 and the Cortex-M4 TRM, 3.7).
+    fn bit_band(&self, addr: u64) -> Option<(u64, u64)> {
+        let alias = self.config.bit_band && matches!(addr >> 24 & 0xfe, 0x22 | 0x42);
+        alias.then(|| ((addr & 0xf000_0000) + ((addr & 0x01ff_ffff) >> 5), addr >> 2 & 7))
+    }
+
+    /// The right to fetch the halfword at `addr`, and whether it is the same for its page.
+    pub(crate) fn fetch_address(&self, addr: u64) -> Result<bool, Fault> {
+        let context = self.frame.fetch_context.get();
+        if self.frame.tlb.fetch(context, addr).is_some() {
+            return Ok(true);
+        }
+        let Some(whole_page) = self.check_access(addr as u32, 2, AccessKind::Fetch, self.privileged()) else {
+            return Err((cause::FETCH_ACCESS, addr));
+        };
+        if self.memory.page(addr).is_none() {
+            return Err((cause::FETCH_BUS, addr));
+        }
+        if whole_page {
+            self.frame.tlb.insert(context, AccessKind::Fetch, addr, addr, PAGE_SIZE);
+        }
+        Ok(whole_page)
+    }
+}
+
+/// The private peripheral bus.
+fn is_private(addr: u64) -> bool {
+    addr >> 20 == 0xe00
+}

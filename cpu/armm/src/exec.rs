@@ -1,0 +1,457 @@
+//! The interpreter: predecoded blocks, run up to an exact instruction.
+//!
+//! An instruction of an IT block carries its condition, and the interpreter tests it: one that is skipped counts as executed.
+//! What an IT block makes of the instructions behind it is decided when they are decoded: ITSTATE at its start is a part
+//! of a block's key.
+
+use cpu_core::{Block, BlockCache, Bus, Counter, Exit, Flow, GuestMemory, Next, Ran, Semantics, Time};
+
+use crate::access::Fault;
+use crate::cause;
+use crate::config::ArmConfig;
+use crate::isa::dispatch::{Handler, handler};
+use crate::isa::{self, Features, Id, Operands, flags};
+use crate::state::{State, mode};
+
+/// The longest block, but for the rest of an IT block. Short, so that a budget rarely cuts one.
+const MAX_OPS: usize = 64;
+
+/// The condition that always holds.
+pub(crate) const ALWAYS: u8 = 14;
+
+/// A predecoded instruction.
+pub(crate) struct Op {
+    run: Handler<State>,
+    pub operands: Operands,
+    pub len: u8,
+    /// Under which condition it runs; [`ALWAYS`] outside of IT blocks.
+    pub cond: u8,
+    /// ITSTATE before it, and behind it.
+    pub it: u8,
+    pub after: u8,
+    /// `None` for an undefined instruction, and for one that waits for the FPU.
+    pub id: Option<Id>,
+}
+
+/// ITSTATE of the instruction behind one with `it` (A7.3.3).
+pub(crate) fn advance(it: u8) -> u8 {
+    if it & 7 == 0 { 0 } else { it & 0xe0 | it << 1 & 0x1f }
+}
+
+/// A core's state and its decoded code.
+pub(crate) struct Cpu {
+    pub state: State,
+    blocks: BlockCache<Op>,
+    breakpoints: Vec<u64>,
+    step_over: bool,
+}
+
+impl Cpu {
+    pub fn new(config: ArmConfig, memory: GuestMemory) -> Self {
+        let state = State::new(config, memory.clone());
+        Cpu { state, blocks: BlockCache::new(memory), breakpoints: Vec::new(), step_over: false }
+    }
+
+    /// Back to power-on; interrupt lines stay as the wires are, and the instruction count goes on.
+    pub fn reset(&mut self) {
+        self.state.power_on();
+        self.blocks.clear();
+    }
+
+    /// Forgets decoded code.
+    pub fn forget(&mut self) -> &State {
+        self.blocks.clear();
+        &self.state
+    }
+
+    pub fn set_breakpoints(&mut self, addresses: &[u64]) {
+        self.breakpoints = addresses.to_vec();
+        self.breakpoints.sort_unstable();
+        self.breakpoints.dedup();
+    }
+
+    pub fn step_over_breakpoint(&mut self) {
+        self.step_over = true;
+    }
+
+    pub fn blocks_decoded(&self) -> u64 {
+        self.blocks.decoded
+    }
+
+    pub fn runnable(&mut self, now: Time, counter: Counter) -> bool {
+        let state = &self.state;
+        if state.sys.asleep.get() {
+            state.set_time(now, counter);
+            state.poll_timers();
+            if state.wakes() {
+                state.sys.asleep.set(false);
+            }
+        }
+        !state.sys.asleep.get()
+    }
+
+    pub fn run(&mut self, bus: &mut dyn Bus, start: Time, budget: u64) -> Ran {
+        if !self.runnable(start, bus.counter()) {
+            return Ran { executed: 0, exit: Exit::Wait };
+        }
+        self.state.enter(start, bus.counter());
+        let Cpu { state, blocks, breakpoints, step_over } = self;
+        let exit = state.bus.enter(bus, || run(state, blocks, breakpoints, step_over, budget));
+        let executed = state.executed.replace(0);
+        state.total.set(state.total.get().wrapping_add(executed));
+        Ran { executed, exit }
+    }
+}
+
+impl State {
+    fn set_time(&self, now: Time, counter: Counter) {
+        self.start.set(now);
+        self.counter.set(counter);
+        self.executed.set(0);
+        self.index.set(0);
+    }
+
+    /// Prepares for a run that starts at `start`.
+    fn enter(&self, start: Time, counter: Counter) {
+        self.set_time(start, counter);
+        self.exit.set(None);
+        self.pending_hint.set(true);
+        self.timer_dirty.set(true);
+        self.frame.tlb.sync();
+        self.load_reset_vectors();
+        self.update_contexts();
+    }
+
+    /// After a reset, loads stack pointer and start address, once.
+    pub(crate) fn load_reset_vectors(&self) {
+        if self.sys.in_reset.replace(false) {
+            self.read_reset_vectors();
+        }
+    }
+
+    /// Ends the instruction that raised the recorded exception; `behind` is the address behind it.
+    #[cold]
+    fn take_exception(&self, op: &Op, behind: u64) {
+        let (cause, value) = self.trap.get();
+        self.pending_hint.set(true);
+        match cause {
+            cause::CLEAR_THUMB => {
+                self.itstate.set(0);
+                self.thumb.set(false);
+                self.frame.pc.set(value & 0xffff_fffe);
+            }
+            cause::EXCHANGE => {
+                self.itstate.set(0);
+                self.exchange(value as u32);
+            }
+            cause::PREPARE_FLOAT => {
+                self.itstate.set(op.it);
+                match self.prepare_float() {
+                    // It has not run yet.
+                    Ok(()) => self.executed.set(self.executed.get().wrapping_sub(1)),
+                    Err((cause, value)) => self.fault(cause, value),
+                }
+                self.update_contexts();
+            }
+            cause::SUPERVISOR_CALL => {
+                self.itstate.set(op.after);
+                self.frame.pc.set(behind & 0xffff_ffff);
+                self.fault(cause, value);
+            }
+            _ => {
+                self.itstate.set(op.it);
+                self.fault(cause, value);
+            }
+        }
+    }
+
+    /// A branch whose target may be an EXC_RETURN value, or may clear EPSR.T (A2.3.1, BXWritePC).
+    fn exchange(&self, value: u32) {
+        if self.sys.exception.get() != 0 && value >> 28 == 15 {
+            self.exception_return(value);
+        } else {
+            self.thumb.set(value & 1 != 0);
+            self.frame.pc.set((value & !1) as u64);
+        }
+    }
+
+    /// Whether condition `cond` holds (A7.3).
+    #[inline(always)]
+    pub(crate) fn passes(&self, cond: u8) -> bool {
+        crate::sem::condition(self, cond) != 0
+    }
+
+    /// An exception that the fetch at `pc` raised; it counts as an instruction.
+    #[cold]
+    fn fetch_fault(&self, (cause, value): Fault) {
+        self.pending_hint.set(true);
+        self.fault(cause, value);
+        self.executed.set(self.executed.get() + 1);
+    }
+}
+
+fn run(
+    state: &State,
+    blocks: &mut BlockCache<Op>,
+    breakpoints: &[u64],
+    step_over: &mut bool,
+    budget: u64,
+) -> Exit {
+    loop {
+        if let Some(exit) = state.exit.take() {
+            return exit;
+        }
+        if state.executed.get() >= budget {
+            return Exit::Budget;
+        }
+        if state.timer_dirty.take() || state.executed.get() >= state.timer_at.get() {
+            state.poll_timers();
+        }
+        // One that is taken may be overtaken by another before its first instruction.
+        if state.pending_hint.take() && state.take_pending() {
+            state.pending_hint.set(true);
+            continue;
+        }
+        if state.exit.get().is_some() {
+            continue;
+        }
+        if !state.thumb.get() {
+            state.fetch_fault((cause::INVALID_STATE, 0));
+            continue;
+        }
+        let limit = budget.min(state.timer_at.get());
+        while state.executed.get() < limit {
+            let pc = state.frame.pc.get();
+            let Some(index) = find(state, blocks, pc) else { break };
+            let Some(block) = blocks.get(index) else { break };
+            let mut n = (block.ops.len() as u64).min(limit - state.executed.get()) as usize;
+            if !breakpoints.is_empty() {
+                if std::mem::take(step_over) {
+                    n = 1;
+                } else {
+                    n = before_breakpoint(breakpoints, block, pc, n);
+                    if n == 0 {
+                        return Exit::Breakpoint;
+                    }
+                }
+            }
+            *step_over = false;
+            run_block(state, block, n);
+            if state.pending_hint.get() || state.exit.get().is_some() {
+                break;
+            }
+        }
+    }
+}
+
+/// Runs the first `n` instructions of a block, or as many as control lets it.
+#[inline(always)]
+fn run_block(state: &State, block: &Block<Op>, n: usize) {
+    let mut pc = state.frame.pc.get();
+    state.block_end.set(pc.wrapping_add(block.bytes as u64) & 0xffff_ffff);
+    state.leave.set(false);
+    let ops = block.ops.get(..n).unwrap_or(&block.ops);
+    let mut done = 0;
+    let mut it = 0;
+    for op in ops {
+        state.frame.pc.set(pc);
+        state.index.set(done);
+        done += 1;
+        let behind = pc.wrapping_add(op.len as u64);
+        it = op.after;
+        if op.cond != ALWAYS && !state.passes(op.cond) {
+            pc = behind;
+            continue;
+        }
+        let flow = (op.run)(state, &op.operands);
+        if let Ok(Next::Fall) = flow {
+            pc = behind;
+            if state.leave.get() {
+                break;
+            }
+            continue;
+        }
+        if flow.is_err() {
+            state.take_exception(op, behind);
+            state.finish(done);
+            return;
+        }
+        pc = state.after(flow, behind, &mut it);
+        break;
+    }
+    state.itstate.set(it);
+    state.frame.pc.set(pc & 0xffff_ffff);
+    state.finish(done);
+}
+
+impl State {
+    /// Where control goes after an instruction that did not simply fall through; `behind` is the address behind it.
+    fn after(&self, flow: Flow<Self>, behind: u64, it: &mut u8) -> u64 {
+        match flow {
+            Ok(Next::Jump) => {
+                *it = 0;
+                self.target.get()
+            }
+            Ok(Next::Leave) => {
+                self.pending_hint.set(true);
+                behind
+            }
+            _ => behind,
+        }
+    }
+
+    /// Ends a block after `done` instructions.
+    #[inline(always)]
+    fn finish(&self, done: u32) {
+        self.index.set(0);
+        self.executed.set(self.executed.get().wrapping_add(done as u64));
+    }
+}
+
+/// How many of the first `n` instructions come before a breakpoint.
+fn before_breakpoint(breakpoints: &[u64], block: &Block<Op>, pc: u64, n: usize) -> usize {
+    let from = breakpoints.partition_point(|address| *address < pc);
+    let Some(&next) = breakpoints.get(from) else { return n };
+    if next - pc >= block.bytes as u64 {
+        return n;
+    }
+    let mut at = pc;
+    for (i, op) in block.ops.iter().take(n).enumerate() {
+        if at >= next {
+            return i;
+        }
+        at += op.len as u64;
+    }
+    n
+}
+
+/// The block at `pc`; `None` if its fetch faulted, which counts as an instruction.
+#[inline(always)]
+fn find(state: &State, blocks: &mut BlockCache<Op>, pc: u64) -> Option<u32> {
+    let context = state.frame.fetch_context.get();
+    if state.itstate.get() == 0
+        && let Some(index) = blocks.by_vaddr(pc, context, state.frame.tlb.flushes())
+    {
+        return Some(index);
+    }
+    match fetch(state, blocks, pc, context) {
+        Ok(index) => Some(index),
+        Err(fault) => {
+            state.fetch_fault(fault);
+            None
+        }
+    }
+}
+
+/// Finds or decodes the block at `pc`.
+#[cold]
+#[inline(never)]
+fn fetch(state: &State, blocks: &mut BlockCache<Op>, pc: u64, context: u64) -> Result<u32, Fault> {
+    let whole_page = state.fetch_address(pc)?;
+    let it = state.itstate.get();
+    // Where protection splits the page, each instruction is a block and is checked each time.
+    let split = if whole_page { 0 } else { cpu_core::blocks::SPLIT_PAGE };
+    let key = state.mode() | it as u32 | split;
+    let next_page = (pc | 0xfff).wrapping_add(1) & 0xffff_ffff;
+    if !whole_page && isa::is_wide(halfword(state, pc)?) {
+        state.fetch_address(pc.wrapping_add(2) & 0xffff_ffff)?;
+    }
+    // What a block that reaches into the next page needs of it is checked whenever the block is looked up.
+    let mut second_fault = None;
+    let known = blocks.by_paddr(pc, key, || match state.fetch_address(next_page) {
+        Ok(_) => Some(next_page),
+        Err(fault) => {
+            second_fault = Some(fault);
+            None
+        }
+    });
+    if let Some(fault) = second_fault {
+        return Err(fault);
+    }
+    let index = match known {
+        Some(index) => index,
+        None => {
+            let (ops, bytes, second) = decode(state, pc, it, whole_page, next_page)?;
+            let index = blocks.add(pc, key, second, bytes, ops).ok_or((cause::FETCH_BUS, pc))?;
+            state.frame.tlb.sync();
+            index
+        }
+    };
+    if whole_page && it == 0 {
+        // A flush that the fetch itself caused voids `context`: then the next lookup misses, no more.
+        blocks.remember(pc, context, index);
+    }
+    Ok(index)
+}
+
+fn halfword(state: &State, addr: u64) -> Result<u32, Fault> {
+    state.memory.read_le(addr, 2).map(|value| value as u32).map_err(|_| (cause::FETCH_BUS, addr))
+}
+
+/// Operations, their bytes, and the page that the last reaches into.
+type Predecoded = (Box<[Op]>, u32, Option<u64>);
+
+fn decode(state: &State, pc: u64, it: u8, whole_page: bool, next_page: u64) -> Result<Predecoded, Fault> {
+    let room = BlockCache::<Op>::room(pc);
+    let features = state.config.features();
+    let float = state.mode() & mode::FLOAT != 0;
+    let max = if whole_page { MAX_OPS } else { 1 };
+    let mut ops: Vec<Op> = Vec::with_capacity(16);
+    let (mut at, mut second, mut it) = (0, None, it);
+    while (ops.len() < max || (whole_page && it != 0)) && at < room {
+        let first = halfword(state, pc + at)?;
+        let mut bits = first << 16;
+        if isa::is_wide(first) {
+            if at + 4 <= room {
+                bits |= halfword(state, pc + at + 2)?;
+            } else if at == 0 {
+                // It reaches into the next page: a block of its own.
+                state.fetch_address(next_page)?;
+                bits |= halfword(state, next_page)?;
+                second = Some(next_page);
+            } else {
+                break;
+            }
+        }
+        let (op, ends) = predecode(bits, &features, it, float);
+        if op.id.is_some_and(|id| id.flags() & flags::FLOAT != 0) && !float && !ops.is_empty() {
+            break;
+        }
+        at += op.len as u64;
+        it = op.after;
+        ops.push(op);
+        if ends || second.is_some() {
+            break;
+        }
+    }
+    Ok((ops.into_boxed_slice(), at as u32, second))
+}
+
+/// The operation for an instruction word, whose first halfword is the high half, and whether a block ends behind it.
+fn predecode(bits: u32, features: &Features, it: u8, float: bool) -> (Op, bool) {
+    let features = if it != 0 { features.with(Features::IT) } else { *features };
+    let cond = if it == 0 || it >> 5 == 7 { ALWAYS } else { it >> 4 };
+    let Some(decoded) = isa::decode(bits, &features) else {
+        let run: Handler<State> = |state, operands| Err(state.raise(operands.imm as u64, 0));
+        let coprocessor = bits >> 24 & 0xee == 0xec || bits >> 24 & 0xef == 0xee;
+        let cause = if coprocessor && features.contains(Features::V7M) {
+            cause::NO_COPROCESSOR
+        } else {
+            cause::UNDEFINED
+        };
+        let len = if isa::is_wide(bits >> 16) { 4 } else { 2 };
+        let operands = Operands { imm: cause as i32, ..Operands::ZERO };
+        return (Op { run, operands, len, cond, it, after: advance(it), id: None }, true);
+    };
+    let (id, operands) = (decoded.id, decoded.ops);
+    let kind = id.flags();
+    let mut ends = kind & (flags::JUMP | flags::BRANCH | flags::SYSTEM) != 0;
+    let mut run = handler::<State>(id);
+    if kind & flags::FLOAT != 0 && !float {
+        run = |state, _| Err(state.raise(cause::PREPARE_FLOAT, 0));
+        ends = true;
+    }
+    let cond = if kind & flags::UNCONDITIONAL != 0 { ALWAYS } else { cond };
+    let after = if kind & flags::IF_THEN != 0 { operands.imm as u8 } else { advance(it) };
+    (Op { run, operands, len: decoded.len, cond, it, after, id: Some(id) }, ends)
+}

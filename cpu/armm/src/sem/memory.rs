@@ -1,0 +1,264 @@
+//! Loads and stores. DDI 0403E, A4.6, A4.7 and A3.2.
+
+use cpu_core::{Flow, SemanticsExt, Width};
+
+use super::int::literal;
+use crate::cause;
+use crate::semantics::Arm;
+
+/// Raises where `addr` is not a multiple of `bytes`.
+#[inline(always)]
+pub(crate) fn check_aligned<S: Arm>(s: &S, addr: S::Value, bytes: u64) -> Result<(), S::Stop> {
+    s.raise_if(s.and_imm(addr, bytes - 1), cause::UNALIGNED, addr)
+}
+
+/// Loads with the extension of `signed`; unaligned where the core allows it.
+#[inline(always)]
+pub(crate) fn load<S: Arm>(s: &S, addr: S::Value, width: Width, signed: bool) -> Result<S::Value, S::Stop> {
+    if width != Width::B1 && s.strict() {
+        check_aligned(s, addr, width.bytes())?;
+    }
+    let value = s.load(addr, width, signed)?;
+    Ok(if signed { s.zext32(value) } else { value })
+}
+
+/// Stores; unaligned where the core allows it.
+#[inline(always)]
+pub(crate) fn store<S: Arm>(s: &S, addr: S::Value, width: Width, value: S::Value) -> Result<(), S::Stop> {
+    if width != Width::B1 && s.strict() {
+        check_aligned(s, addr, width.bytes())?;
+    }
+    s.store(addr, width, value)
+}
+
+/// `rn + imm`.
+#[inline(always)]
+pub(crate) fn offset<S: Arm>(s: &S, rn: u8, imm: i64) -> S::Value {
+    s.zext32(s.add_imm(s.r(rn), imm))
+}
+
+/// `rn + (rm << imm)`.
+#[inline(always)]
+fn indexed<S: Arm>(s: &S, rn: u8, rm: u8, imm: i64) -> S::Value {
+    s.zext32(s.add(s.r(rn), s.shl(s.r(rm), s.imm(imm as u64))))
+}
+
+/// Loads: at an offset, at an index, from a literal, before the base moves to its address (`pre`), at the base before that moves
+/// (`post`), and as an unprivileged access. `rd` is not PC.
+macro_rules! loads {
+    ($($width:ident $signed:literal: $imm:ident $reg:ident $lit:ident $pre:ident $post:ident $unprivileged:ident;)*) => {$(
+        #[inline(always)]
+        pub fn $imm<S: Arm>(s: &S, rd: u8, rn: u8, imm: i64) -> Flow<S> {
+            let value = load(s, offset(s, rn, imm), Width::$width, $signed)?;
+            s.set_r(rd, value);
+            s.fall()
+        }
+
+        #[inline(always)]
+        pub fn $reg<S: Arm>(s: &S, rd: u8, rn: u8, rm: u8, imm: i64) -> Flow<S> {
+            let value = load(s, indexed(s, rn, rm, imm), Width::$width, $signed)?;
+            s.set_r(rd, value);
+            s.fall()
+        }
+
+        #[inline(always)]
+        pub fn $lit<S: Arm>(s: &S, rd: u8, imm: i64) -> Flow<S> {
+            let value = load(s, literal(s, imm), Width::$width, $signed)?;
+            s.set_r(rd, value);
+            s.fall()
+        }
+
+        #[inline(always)]
+        pub fn $pre<S: Arm>(s: &S, rd: u8, rn: u8, imm: i64) -> Flow<S> {
+            let addr = offset(s, rn, imm);
+            let value = load(s, addr, Width::$width, $signed)?;
+            s.set_r_or_sp(rn, addr);
+            s.set_r(rd, value);
+            s.fall()
+        }
+
+        #[inline(always)]
+        pub fn $post<S: Arm>(s: &S, rd: u8, rn: u8, imm: i64) -> Flow<S> {
+            let value = load(s, s.r(rn), Width::$width, $signed)?;
+            s.set_r_or_sp(rn, offset(s, rn, imm));
+            s.set_r(rd, value);
+            s.fall()
+        }
+
+        #[inline(always)]
+        pub fn $unprivileged<S: Arm>(s: &S, rd: u8, rn: u8, imm: i64) -> Flow<S> {
+            let addr = offset(s, rn, imm);
+            if Width::$width != Width::B1 && s.strict() {
+                check_aligned(s, addr, Width::$width.bytes())?;
+            }
+            let value = s.load_unprivileged(addr, Width::$width, $signed)?;
+            s.set_r(rd, s.zext32(value));
+            s.fall()
+        }
+    )*};
+}
+
+loads! {
+    B4 false: ldr_imm ldr_reg ldr_lit ldr_pre ldr_post ldrt;
+    B2 false: ldrh_imm ldrh_reg ldrh_lit ldrh_pre ldrh_post ldrht;
+    B1 false: ldrb_imm ldrb_reg ldrb_lit ldrb_pre ldrb_post ldrbt;
+    B2 true: ldrsh_imm ldrsh_reg ldrsh_lit ldrsh_pre ldrsh_post ldrsht;
+    B1 true: ldrsb_imm ldrsb_reg ldrsb_lit ldrsb_pre ldrsb_post ldrsbt;
+}
+
+/// Stores, in the forms of the loads.
+macro_rules! stores {
+    ($($width:ident: $imm:ident $reg:ident $pre:ident $post:ident $unprivileged:ident;)*) => {$(
+        #[inline(always)]
+        pub fn $imm<S: Arm>(s: &S, rd: u8, rn: u8, imm: i64) -> Flow<S> {
+            store(s, offset(s, rn, imm), Width::$width, s.r(rd))?;
+            s.fall()
+        }
+
+        #[inline(always)]
+        pub fn $reg<S: Arm>(s: &S, rd: u8, rn: u8, rm: u8, imm: i64) -> Flow<S> {
+            store(s, indexed(s, rn, rm, imm), Width::$width, s.r(rd))?;
+            s.fall()
+        }
+
+        #[inline(always)]
+        pub fn $pre<S: Arm>(s: &S, rd: u8, rn: u8, imm: i64) -> Flow<S> {
+            let addr = offset(s, rn, imm);
+            store(s, addr, Width::$width, s.r(rd))?;
+            s.set_r_or_sp(rn, addr);
+            s.fall()
+        }
+
+        #[inline(always)]
+        pub fn $post<S: Arm>(s: &S, rd: u8, rn: u8, imm: i64) -> Flow<S> {
+            store(s, s.r(rn), Width::$width, s.r(rd))?;
+            s.set_r_or_sp(rn, offset(s, rn, imm));
+            s.fall()
+        }
+
+        #[inline(always)]
+        pub fn $unprivileged<S: Arm>(s: &S, rd: u8, rn: u8, imm: i64) -> Flow<S> {
+            let addr = offset(s, rn, imm);
+            if Width::$width != Width::B1 && s.strict() {
+                check_aligned(s, addr, Width::$width.bytes())?;
+            }
+            s.store_unprivileged(addr, Width::$width, s.r(rd))?;
+            s.fall()
+        }
+    )*};
+}
+
+stores! {
+    B4: str_imm str_reg str_pre str_post strt;
+    B2: strh_imm strh_reg strh_pre strh_post strht;
+    B1: strb_imm strb_reg strb_pre strb_post strbt;
+}
+
+/// The registers of a list, lowest first.
+fn members(list: i64) -> impl Iterator<Item = u8> {
+    (0..16).filter(move |r| list >> r & 1 != 0)
+}
+
+/// Stores a list of registers from `addr` up.
+#[inline(always)]
+fn store_list<S: Arm>(s: &S, addr: S::Value, list: i64) -> Result<(), S::Stop> {
+    check_aligned(s, addr, 4)?;
+    for (i, r) in (0..).zip(members(list)) {
+        s.store(s.zext32(s.add_imm(addr, 4 * i)), Width::B4, s.r(r))?;
+    }
+    Ok(())
+}
+
+/// Loads a list of registers from `addr` up. All loads come before any register changes, so that the instruction can be restarted.
+/// Gives what is for PC.
+#[inline(always)]
+fn load_list<S: Arm>(s: &S, addr: S::Value, list: i64) -> Result<S::Value, S::Stop> {
+    check_aligned(s, addr, 4)?;
+    let mut values = [s.imm(0); 16];
+    for (i, r) in (0..).zip(members(list)) {
+        values[r as usize & 15] = s.load(s.zext32(s.add_imm(addr, 4 * i)), Width::B4, false)?;
+    }
+    for r in members(list & 0x7fff) {
+        s.set_r_or_sp(r, values[r as usize & 15]);
+    }
+    Ok(values[15])
+}
+
+/// Bytes of a list.
+fn size(list: i64) -> i64 {
+    4 * (list & 0xffff).count_ones() as i64
+}
+
+/// STM, from the base up.
+#[inline(always)]
+pub fn stmia<S: Arm>(s: &S, rn: u8, list: i64, writeback: u8) -> Flow<S> {
+    store_list(s, s.r(rn), list)?;
+    if writeback != 0 {
+        s.set_r_or_sp(rn, offset(s, rn, size(list)));
+    }
+    s.fall()
+}
+
+/// STMDB and PUSH: up to below the base.
+#[inline(always)]
+pub fn stmdb<S: Arm>(s: &S, rn: u8, list: i64, writeback: u8) -> Flow<S> {
+    let addr = offset(s, rn, -size(list));
+    store_list(s, addr, list)?;
+    if writeback != 0 {
+        s.set_r_or_sp(rn, addr);
+    }
+    s.fall()
+}
+
+/// The base before the load, as it is behind the instruction: a base in the list keeps what is loaded.
+#[inline(always)]
+fn load_many<S: Arm>(
+    s: &S,
+    rn: u8,
+    from: S::Value,
+    to: S::Value,
+    list: i64,
+    writeback: u8,
+) -> Result<S::Value, S::Stop> {
+    let target = load_list(s, from, list)?;
+    if writeback != 0 && list >> rn & 1 == 0 {
+        s.set_r_or_sp(rn, to);
+    }
+    Ok(target)
+}
+
+/// LDM, from the base up, and POP; without PC.
+#[inline(always)]
+pub fn ldm<S: Arm>(s: &S, rn: u8, list: i64, writeback: u8) -> Flow<S> {
+    load_many(s, rn, s.r(rn), offset(s, rn, size(list)), list, writeback)?;
+    s.fall()
+}
+
+/// LDM of 16 bits: writes its base unless that is loaded.
+#[inline(always)]
+pub fn ldm_lo<S: Arm>(s: &S, rn: u8, list: i64) -> Flow<S> {
+    ldm(s, rn, list, 1)
+}
+
+/// LDM with PC.
+#[inline(always)]
+pub fn ldm_pc<S: Arm>(s: &S, rn: u8, list: i64, writeback: u8) -> Flow<S> {
+    let target = load_many(s, rn, s.r(rn), offset(s, rn, size(list)), list, writeback)?;
+    s.branch_exchange(target)
+}
+
+/// LDMDB without PC.
+#[inline(always)]
+pub fn ldmdb<S: Arm>(s: &S, rn: u8, list: i64, writeback: u8) -> Flow<S> {
+    let addr = offset(s, rn, -size(list));
+    load_many(s, rn, addr, addr, list, writeback)?;
+    s.fall()
+}
+
+/// LDMDB with PC.
+#[inline(always)]
+pub fn ldmdb_pc<S: Arm>(s: &S, rn: u8, list: i64, writeback: u8) -> Flow<S> {
+    let addr = offset(s, rn, -size(list));
+    let target = load_many(s, rn, addr, addr, list, writeback)?;
+    s.branch_exchange(target)
+}

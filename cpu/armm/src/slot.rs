@@ -1,0 +1,28 @@
+//! How the slots of a frame are used. Each holds a zero-extended value; `pc` has a place of its own in the frame.
+
+/// `r0` to `r12` start here.
+pub const R: u16 = 0;
+/// The current stack pointer; the other one is in [`crate::sys::System`].
+pub const SP: u16 = 13;
+/// The link register.
+pub const LR: u16 = 14;
+/// N is bit 31 of it.
+pub const N: u16 = 16;
+/// Z is set iff it is 0.
+pub const Z: u16 = 17;
+/// C, 0 or 1.
+pub const C: u16 = 18;
+/// V, 0 or 1.
+pub const V: u16 = 19;
+/// Q, 0 or 1.
+pub const Q: u16 = 20;
+/// GE, 4 bits.
+pub const GE: u16 = 21;
+/// CCR.DIV_0_TRP, 0 or 1: kept by `sys`.
+pub const DIVIDE_TRAP: u16 = 22;
+/// `s0` to `s31` start here, 32 raw bits each; `dN` is the pair from `s2N`.
+pub const FLOAT: u16 = 32;
+/// Cumulative floating-point flags, as [`cpu_fp::Flags`], without what compiled code has raised and not handed over yet.
+pub const FLOAT_FLAGS: u16 = 65;
+/// FPSCR's N, Z, C and V, in bits 31 to 28.
+pub const FLOAT_NZCV: u16 = 66;
