@@ -8,12 +8,14 @@ macro_rules! files {
 
 /// Every built-in file by path.
 pub(crate) static FILES: &[(&str, &str)] = files![
+    "boards/mps2-an386.dts",
     "boards/sensor.dts",
     "boards/tv.dts",
     "boards/virt-riscv32.dts",
     "soc/armv6-m.dtsi",
     "soc/armv7-m.dtsi",
     "soc/fe310-g002.dtsi",
+    "soc/mps2.dtsi",
     "soc/riscv-virt.dtsi",
     "include/dt-bindings/gpio/gpio.h",
     "include/dt-bindings/input/input.h",

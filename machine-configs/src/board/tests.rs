@@ -122,8 +122,37 @@ fn sensor_is_described() {
 #[test]
 fn every_builtin_board_has_a_summary() {
     let boards = builtin_boards();
-    assert_eq!(boards.iter().map(|b| b.name).collect::<Vec<_>>(), ["sensor", "tv", "virt-riscv32"]);
+    let names: Vec<&str> = boards.iter().map(|b| b.name).collect();
+    assert!(
+        names.is_sorted() && ["mps2-an386", "sensor", "tv"].iter().all(|name| names.contains(name)),
+        "{names:?}"
+    );
     assert!(boards.iter().all(|b| !b.summary.is_empty()));
+}
+
+#[test]
+fn mps2_is_described() {
+    let d = builtin("mps2-an386").description;
+    assert_eq!((d.boot, d.cpus[0].clock_hz), (Boot::Vectors, 25_000_000));
+    let arm = d.cpus[0].arm.as_ref().unwrap();
+    assert_eq!((arm.part.as_str(), arm.priority_bits, arm.interrupts), ("arm,cortex-m4f", 3, 32));
+    assert!(arm.fpu && arm.bit_band && arm.mpu_regions == 8);
+    let uart = &d.devices[d.find("uart0").unwrap()];
+    let lines: Vec<_> = uart.interrupts.iter().map(|i| (i.controller, i.cells[0])).collect();
+    assert_eq!(lines, [(Controller::Cpu(0), 1), (Controller::Cpu(0), 0)]);
+}
+
+#[test]
+fn an_m_profile_core_needs_its_controller() {
+    let source = "/dts-v1/;\n/ { #address-cells = <1>; #size-cells = <1>;\ncpus { #address-cells = <1>; #size-cells = <0>; \
+                  cpu@0 { compatible = \"arm,cortex-m0\"; reg = <0>; }; };\n\
+                  ram: memory@0 { device_type = \"memory\"; reg = <0 0x1000>; }; };";
+    let error = compile_text("m.dts", source, &Params::default()).unwrap_err().to_string();
+    assert!(error.contains("interrupt controller"), "{error}");
+    let whole = format!("#include <armv6-m.dtsi>\n{source}\n&nvic {{ arm,num-irq-priority-bits = <9>; }};")
+        .replace("/dts-v1/;", "");
+    let error = compile_text("m.dts", &format!("/dts-v1/;\n{whole}"), &Params::default()).unwrap_err();
+    assert!(error.to_string().contains("from 2 to 8"), "{error}");
 }
 
 #[test]

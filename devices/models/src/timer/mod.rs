@@ -1,6 +1,8 @@
 //! Timers, clocks and watchdogs.
 
 pub mod clint;
+pub mod cmsdk;
+pub mod down_counter;
 pub mod fe310_aon;
 pub mod generic;
 pub mod goldfish_rtc;
@@ -13,6 +15,9 @@ pub static MODELS: &[Model] = &[
     clint::MODEL,
     clint::ACLINT_MSWI,
     clint::ACLINT_MTIMER,
+    cmsdk::TIMER,
+    cmsdk::DUAL,
+    cmsdk::WATCHDOG,
     fe310_aon::MODEL,
     goldfish_rtc::MODEL,
     sifive_pwm::MODEL,
