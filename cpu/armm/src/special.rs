@@ -1,6 +1,7 @@
 //! Special-purpose registers and the instructions that act on the core as a whole. B1.4, B5.2, B4.1 of DDI 0403E.
 
 use cpu_core::{Exit, Flow, Next, Semantics};
+use cpu_fp::Flags;
 
 use crate::semantics::System;
 use crate::state::State;
@@ -188,27 +189,14 @@ impl State {
     /// FPSCR as a whole.
     pub(crate) fn read_fpscr(&self) -> u32 {
         let nzcv = self.cell(slot::FLOAT_NZCV).get() as u32 & 0xf000_0000;
-        let flags = self.cell(slot::FLOAT_FLAGS).get() as u32;
-        // From NX, UF, OF, DZ, NV, ID upwards to IOC, DZC, OFC, UFC, IXC and, at 7, IDC.
-        let arm = flags >> 4 & 1
-            | (flags >> 3 & 1) << 1
-            | (flags >> 2 & 1) << 2
-            | (flags >> 1 & 1) << 3
-            | (flags & 1) << 4
-            | (flags >> 5 & 1) << 7;
-        nzcv | self.sys.fpscr.get() | arm
+        let flags = Flags::from_bits_truncate(self.cell(slot::FLOAT_FLAGS).get() as u8);
+        nzcv | self.sys.fpscr.get() | flags.to_fpscr()
     }
 
     /// Sets FPSCR.
     pub(crate) fn write_fpscr(&self, value: u32) {
         self.cell(slot::FLOAT_NZCV).set((value & 0xf000_0000) as u64);
-        let flags = value >> 4 & 1
-            | (value >> 3 & 1) << 1
-            | (value >> 2 & 1) << 2
-            | (value >> 1 & 1) << 3
-            | (value & 1) << 4
-            | (value >> 7 & 1) << 5;
-        self.cell(slot::FLOAT_FLAGS).set(flags as u64);
+        self.cell(slot::FLOAT_FLAGS).set(Flags::from_fpscr(value).bits() as u64);
         self.sys.fpscr.set(value & crate::sys::FPSCR_MODES);
         self.update_contexts();
     }

@@ -9,7 +9,7 @@ use cpu_core::{
     Binary, BusScope, Counter, Exit, FloatFormat, FloatOp, Flow, Frame, GuestMemory, Next, Rmw, Rounding,
     Semantics, Time, Unary, Width,
 };
-use cpu_fp::{Env, Flags, Round};
+use cpu_fp::{Env, Flags};
 
 use crate::config::ArmConfig;
 use crate::semantics::{Arm, System};
@@ -165,10 +165,7 @@ impl State {
 
     /// Rounding and rules of floating-point instructions.
     fn float_env(&self) -> Env {
-        // FPSCR.RMode: nearest, up, down, zero.
-        const ROUNDS: [Round; 4] = [Round::NearestEven, Round::Up, Round::Down, Round::TowardZero];
-        let round = ROUNDS[(self.sys.fpscr.get() >> 22 & 3) as usize];
-        Env::riscv(round, Flags::from_bits_truncate(self.cell(slot::FLOAT_FLAGS).get() as u8))
+        Env::arm(self.sys.fpscr.get(), Flags::from_bits_truncate(self.cell(slot::FLOAT_FLAGS).get() as u8))
     }
 }
 

@@ -109,6 +109,62 @@ pub fn barrier(out: &mut String, v: i64, _: &Context) {
 /// The `!` of a load of several registers: its base is written unless it is loaded. Printed by the line itself.
 pub fn writeback(_: &mut String, _: i64, _: &Context) {}
 
+/// The `!` of a base that is written where the operand is 1.
+pub fn bang(out: &mut String, v: i64, _: &Context) {
+    if v != 0 {
+        out.push('!');
+    }
+}
+
+/// Single-precision register.
+pub fn s(out: &mut String, v: i64, _: &Context) {
+    let _ = write!(out, "s{v}");
+}
+
+/// Double-precision register.
+pub fn d(out: &mut String, v: i64, _: &Context) {
+    let _ = write!(out, "d{v}");
+}
+
+/// A single-precision register as half of a double-precision one.
+pub fn half_of_d(out: &mut String, v: i64, _: &Context) {
+    let _ = write!(out, "d{}[{}]", v >> 1, v & 1);
+}
+
+/// A single-precision register and the one behind it.
+pub fn pair(out: &mut String, v: i64, _: &Context) {
+    let _ = write!(out, "s{v}, s{}", v + 1);
+}
+
+/// Single-precision registers: the first, and 8 bits of how many.
+pub fn singles(out: &mut String, v: i64, _: &Context) {
+    float_list(out, 's', v >> 8, v & 0xff);
+}
+
+/// Double-precision registers: the first, and 7 bits of how many.
+pub fn doubles(out: &mut String, v: i64, _: &Context) {
+    float_list(out, 'd', v >> 7, v & 0x7f);
+}
+
+fn float_list(out: &mut String, letter: char, first: i64, count: i64) {
+    let _ = match count {
+        1 => write!(out, "{{{letter}{first}}}"),
+        _ => write!(out, "{{{letter}{first}-{letter}{}}}", first + count - 1),
+    };
+}
+
+/// An offset behind a base, where 0 is not worth a word.
+pub fn plus(out: &mut String, v: i64, _: &Context) {
+    if v != 0 {
+        let _ = write!(out, ", #{v}");
+    }
+}
+
+/// An offset behind a base that is subtracted.
+pub fn minus(out: &mut String, v: i64, _: &Context) {
+    let _ = write!(out, ", #-{v}");
+}
+
 /// PUSH: LR is the ninth bit.
 pub fn push_list(raw: u32) -> i32 {
     (raw & 0xff | (raw >> 8 & 1) << 14) as i32

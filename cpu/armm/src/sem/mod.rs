@@ -2,12 +2,14 @@
 //! called `set` tells whether the flags are set.
 
 mod branch;
+mod float;
 mod int;
 mod memory;
 mod shift;
 mod system;
 
 pub use branch::*;
+pub use float::*;
 pub use int::*;
 pub use memory::*;
 pub use shift::*;
