@@ -2,6 +2,7 @@
 
 pub mod bh1750;
 pub mod bme280;
+pub mod hrs3300;
 pub mod lsm6dso;
 pub mod max17048;
 mod world;
@@ -10,7 +11,8 @@ use devices_core::i2c::I2cModel;
 use devices_core::spi::SpiModel;
 
 /// The I2C chips.
-pub static I2C: &[I2cModel] = &[bh1750::MODEL, bme280::MODEL, lsm6dso::MODEL, max17048::MODEL];
+pub static I2C: &[I2cModel] =
+    &[bh1750::MODEL, bme280::MODEL, hrs3300::MODEL, lsm6dso::MODEL, max17048::MODEL];
 
 /// The SPI chips.
 pub static SPI: &[SpiModel] = &[crate::spi::nor::MODEL];
