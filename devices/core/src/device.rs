@@ -176,6 +176,11 @@ pub trait Node {
     /// A property of one or more 32-bit cells.
     fn cells(&self, property: &str) -> Option<Vec<u32>>;
 
+    /// The bytes of a property.
+    fn bytes(&self, _property: &str) -> Option<Vec<u8>> {
+        None
+    }
+
     /// A property of one string, or the first of several.
     fn string(&self, property: &str) -> Option<&str>;
 

@@ -46,6 +46,10 @@ impl Node for DtNode<'_> {
         self.described.props.get(property)?.cells()
     }
 
+    fn bytes(&self, property: &str) -> Option<Vec<u8>> {
+        Some(self.described.props.get(property)?.data.to_vec())
+    }
+
     fn string(&self, property: &str) -> Option<&str> {
         let data = &self.described.props.get(property)?.data;
         let end = data.iter().position(|byte| *byte == 0)?;

@@ -1,6 +1,7 @@
 //! Sensors on I2C and SPI.
 
 pub mod bh1750;
+pub mod bma421;
 pub mod bme280;
 pub mod hrs3300;
 pub mod lsm6dso;
@@ -12,7 +13,7 @@ use devices_core::spi::SpiModel;
 
 /// The I2C chips.
 pub static I2C: &[I2cModel] =
-    &[bh1750::MODEL, bme280::MODEL, hrs3300::MODEL, lsm6dso::MODEL, max17048::MODEL];
+    &[bh1750::MODEL, bma421::MODEL, bme280::MODEL, hrs3300::MODEL, lsm6dso::MODEL, max17048::MODEL];
 
 /// The SPI chips.
 pub static SPI: &[SpiModel] = &[crate::spi::nor::MODEL];

@@ -46,7 +46,7 @@ fn attach(
         let chip: Box<dyn SpiTarget> = if compatible.iter().any(|name| nor::MODEL.compatible.contains(name)) {
             let window = window.filter(|_| key == 0).map(|(base, size)| (args.memory.clone(), base, size));
             let disk = args.resources.disk(child);
-            Box::new(nor::Nor::new(nor::size(child)?, window, disk)?)
+            Box::new(nor::Nor::of(child, window, disk)?)
         } else if let Some(model) = crate::spi_chip_for(&compatible) {
             (model.build)(child, args.seed)?
         } else {

@@ -18,13 +18,16 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Registry entry.
-pub const MODEL: SpiModel =
-    SpiModel { compatible: &["jedec,spi-nor", "issi,is25lp128"], summary: "SPI NOR flash", build };
+pub const MODEL: SpiModel = SpiModel {
+    compatible: &["jedec,spi-nor", "issi,is25lp128", "xtx,xt25f32b"],
+    summary: "SPI NOR flash",
+    build,
+};
 
 const SECTOR: u32 = 4096;
 const PAGE: u32 = 256;
-const ISSI: u8 = 0x9d;
-const MEMORY_TYPE: u8 = 0x60;
+/// Manufacturer and memory type of the IS25LP128, where a node tells none by `jedec-id`.
+const ISSI: [u8; 2] = [0x9d, 0x60];
 
 /// Of the status register.
 mod status {
@@ -49,6 +52,8 @@ enum Command {
     WriteStatus,
     ReadFunction,
     WriteFunction,
+    /// Configuration and security registers of other makers: nothing failed, nothing is set up.
+    ReadZero,
     JedecId,
     ManufacturerId,
     /// Leaves deep power-down; then the electronic signature.
@@ -78,6 +83,7 @@ impl Command {
             0x01 => Command::WriteStatus,
             0x48 => Command::ReadFunction,
             0x42 => Command::WriteFunction,
+            0x15 | 0x2b => Command::ReadZero,
             0x9f | 0xaf => Command::JedecId,
             0x90 => Command::ManufacturerId,
             0xab => Command::Release,
@@ -201,6 +207,7 @@ impl State {
 pub struct Nor {
     state: State,
     size: u32,
+    id: [u8; 2],
     sfdp: Vec<u8>,
     window: Option<(GuestMemory, u64)>,
     disk: Option<Box<dyn BlockBackend>>,
@@ -216,11 +223,34 @@ pub fn size(node: &dyn Node) -> Result<u32, BuildError> {
     Ok(bytes)
 }
 
+/// Manufacturer and memory type that a node tells by `jedec-id`, three bytes of which the last is the size.
+fn id(node: &dyn Node, size: u32) -> Result<[u8; 2], BuildError> {
+    match node.bytes("jedec-id").as_deref() {
+        None => Ok(ISSI),
+        Some(&[manufacturer, kind, log]) if u32::from(log) == size.ilog2() => Ok([manufacturer, kind]),
+        Some(bytes) => {
+            let expected = format!("three bytes of which the last is {:#04x}, as the size is", size.ilog2());
+            Err(BuildError::property("jedec-id", format!("{bytes:02x?}; {expected}, are possible")))
+        }
+    }
+}
+
 fn build(node: &dyn Node, _seed: u64) -> BuiltSpi {
-    Ok(Box::new(Nor::new(size(node)?, None, None)?))
+    Ok(Box::new(Nor::of(node, None, None)?))
 }
 
 impl Nor {
+    /// As a node tells, in a window or its own.
+    pub fn of(
+        node: &dyn Node,
+        window: Option<(GuestMemory, u64, u64)>,
+        disk: Option<Box<dyn BlockBackend>>,
+    ) -> Result<Nor, BuildError> {
+        let mut chip = Nor::new(size(node)?, window, disk)?;
+        chip.id = id(node, chip.size)?;
+        Ok(chip)
+    }
+
     /// With `size` bytes, a power of two up to 16 MiB, in a window (memory, base, bytes) or its own.
     pub fn new(
         size: u32,
@@ -240,7 +270,7 @@ impl Nor {
             return Err(BuildError::property("size", message));
         }
         let window = window.map(|(memory, base, _)| (memory, base));
-        Ok(Nor { state: State::default(), size, sfdp: sfdp(size), window, disk })
+        Ok(Nor { state: State::default(), size, id: ISSI, sfdp: sfdp(size), window, disk })
     }
 
     /// A sector as it was before software changed it, without a window.
@@ -425,8 +455,9 @@ impl Nor {
             }
             Command::ReadStatus => self.state.status(),
             Command::ReadFunction => self.state.function,
-            Command::JedecId => [ISSI, MEMORY_TYPE, self.size.ilog2() as u8][index as usize % 3],
-            Command::ManufacturerId => [ISSI, device][(self.state.address ^ index) as usize & 1],
+            Command::ReadZero => 0,
+            Command::JedecId => [self.id[0], self.id[1], self.size.ilog2() as u8][index as usize % 3],
+            Command::ManufacturerId => [self.id[0], device][(self.state.address ^ index) as usize & 1],
             Command::Release => device,
             _ => 0xff,
         }
