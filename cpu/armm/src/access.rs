@@ -66,7 +66,10 @@ impl State {
 
     /// Loads with the rights of `privileged`.
     pub(crate) fn load_as(&self, addr: u64, width: Width, privileged: bool) -> Result<u64, Trapped> {
-        self.read_as(addr, width, privileged).map_err(|(cause, value)| self.raise(cause, value))
+        match self.read_as(addr, width, privileged) {
+            Err((cause::DATA_BUS, at)) if self.ignores_bus_fault(at as u32) => Ok(0),
+            done => done.map_err(|(cause, value)| self.raise(cause, value)),
+        }
     }
 
     /// Stores with the rights of `privileged`.
@@ -77,7 +80,10 @@ impl State {
         value: u64,
         privileged: bool,
     ) -> Result<(), Trapped> {
-        self.write_as(addr, width, value, privileged).map_err(|(cause, value)| self.raise(cause, value))
+        match self.write_as(addr, width, value, privileged) {
+            Err((cause::DATA_BUS, at)) if self.ignores_bus_fault(at as u32) => Ok(()),
+            done => done.map_err(|(cause, value)| self.raise(cause, value)),
+        }
     }
 
     /// Checks rights; enters the page into the TLB where the current rights are asked for.

@@ -77,6 +77,27 @@ impl ArmCore {
         self.cpu.state.write_fpscr(value);
     }
 
+    /// Gives all code access to the FPU, as startup code does (CPACR).
+    pub fn enable_fpu(&mut self) {
+        self.cpu.state.enable_float();
+    }
+
+    /// Whether the guest has asked for a reset (AIRCR.SYSRESETREQ) since the last call. The core stopped behind that instruction
+    /// with [`cpu_core::Exit::Attention`].
+    pub fn take_reset_request(&mut self) -> bool {
+        self.cpu.state.sys.reset_request.take()
+    }
+
+    /// Opens the ITM and all its stimulus ports, as a probe on the trace pin does. A reset closes them.
+    pub fn attach_trace(&mut self) {
+        self.cpu.state.sys.attach_trace();
+    }
+
+    /// What was written to the ITM's stimulus ports since the last call.
+    pub fn take_trace(&mut self) -> Vec<crate::sys::trace::Stimulus> {
+        self.cpu.state.sys.itm.borrow_mut().take_output()
+    }
+
     /// Instructions predecoded into blocks so far, for statistics.
     pub fn blocks_decoded(&self) -> u64 {
         self.cpu.blocks_decoded()

@@ -49,6 +49,11 @@ pub(crate) fn save(state: &State) -> Vec<u8> {
 pub(crate) fn restore(cpu: &mut Cpu, bytes: &[u8]) -> Result<(), RestoreError> {
     let saved: Saved = postcard::from_bytes(bytes).map_err(|e| RestoreError(format!("Arm core: {e}")))?;
     let Saved { pc, r, apsr, s, fpscr, itstate, thumb, strict, divide_trap, monitor, sys, executed } = saved;
+    if !cpu.state.sys.fits(&sys) {
+        return Err(RestoreError(
+            "Arm core: it has other interrupts, priorities, MPU regions or clocks".into(),
+        ));
+    }
     cpu.state.sys = sys;
     let state = cpu.forget();
     let set = |number: u16, value: u32| state.cell(number).set(value as u64);

@@ -181,8 +181,10 @@ impl State {
 
     /// Sets FAULTMASK where the execution priority allows it (B5.2.3: not in NMI and HardFault).
     fn set_faultmask(&self, value: u32) {
-        if value == 0 || !matches!(self.sys.exception.get(), 2 | 3) {
+        if value == 0 || self.sys.execution_priority() > -1 {
             self.sys.faultmask.set(value);
+            // The MPU may be off at a negative priority.
+            self.update_contexts();
         }
     }
 
@@ -206,14 +208,10 @@ impl State {
         match op {
             System::Breakpoint(0xab) if self.config.semihosting => self.stop_with(Exit::Semihosting),
             System::Breakpoint(number) => return Err(self.raise(cause::BREAKPOINT, number as u64)),
-            System::Wfi => {
-                self.sys.asleep.set(true);
-                self.stop_with(Exit::Wait);
-            }
+            System::Wfi => self.sleep(false),
             System::Wfe => {
                 if !self.sys.event.replace(false) {
-                    self.sys.asleep.set(true);
-                    self.stop_with(Exit::Wait);
+                    self.sleep(true);
                 }
             }
             System::Sev => self.sys.event.set(true),
