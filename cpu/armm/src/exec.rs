@@ -433,7 +433,7 @@ fn predecode(bits: u32, features: &Features, it: u8, float: bool) -> (Op, bool) 
     let cond = if it == 0 || it >> 5 == 7 { ALWAYS } else { it >> 4 };
     let Some(decoded) = isa::decode(bits, &features) else {
         let run: Handler<State> = |state, operands| Err(state.raise(operands.imm as u64, 0));
-        let coprocessor = bits >> 24 & 0xee == 0xec || bits >> 24 & 0xef == 0xee;
+        let coprocessor = bits >> 26 & 0x3b == 0x3b;
         let cause = if coprocessor && features.contains(Features::V7M) {
             cause::NO_COPROCESSOR
         } else {

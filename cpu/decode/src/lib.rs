@@ -31,7 +31,7 @@
 //! - **call**: operands in the order of the semantic function's parameters; `=> function` before them where
 //!   it is not named like the instruction; a number is passed as it is.
 //! - **assembly**: text with `{operand}` or `{operand:formatter}`; formatters are functions
-//!   `fn(&mut String, i64, &Context)`. A leading `+` glues the text up to the first space to the mnemonic.
+//!   `fn(&mut String, i64, &Context)`. `{a,b:formatter}` passes two operands, the second from bit 32 up. A leading `+` glues the text up to the first space to the mnemonic.
 //! - **notes**: `;`-separated. `if` constraints (`and` of `or`s of comparisons on the unsigned encoded
 //!   field, or features); `over NAME`: this line is a special case and wins where both match; anything else
 //!   is a flag.

@@ -322,9 +322,10 @@ fn defined(table: &Table, insn: &Insn) -> Result<(), String> {
         Arg::Slot(s) => Some(*s),
         Arg::Number(_) => None,
     });
-    let shown = insn.asm.iter().filter_map(|p| match p {
-        AsmPart::Slot(s, _) => Some(*s),
-        AsmPart::Text(_) | AsmPart::Number(..) => None,
+    let shown = insn.asm.iter().flat_map(|p| match p {
+        AsmPart::Slot(s, _) => vec![*s],
+        AsmPart::Pair(a, b, _) => vec![*a, *b],
+        AsmPart::Text(_) | AsmPart::Number(..) => Vec::new(),
     });
     match used.chain(shown).find(|s| !slots.contains(s)) {
         Some(s) => {
@@ -351,6 +352,15 @@ fn assembly(table: &Table, text: &str) -> Result<Vec<AsmPart>, String> {
             Some((name, format)) => (name, Some(format.to_string())),
             None => (inner, None),
         };
+        if let (Some((first, second)), Some(format)) = (name.split_once(','), &format) {
+            let slot = |name: &str| {
+                let found = table.slots.iter().position(|s| s.name == name);
+                found.ok_or_else(|| format!("`{name}` in the assembly text is not a declared operand"))
+            };
+            parts.push(AsmPart::Pair(slot(first)?, slot(second)?, format.clone()));
+            rest = next;
+            continue;
+        }
         parts.push(match (table.slots.iter().position(|s| s.name == name), number(name)) {
             (Some(slot), _) => AsmPart::Slot(slot, format.or_else(|| table.slots[slot].format.clone())),
             (None, Ok(n)) => AsmPart::Number(n, format),

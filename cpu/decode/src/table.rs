@@ -179,6 +179,8 @@ pub enum AsmPart {
     Text(String),
     /// A slot with the formatter to print it with; decimal when absent.
     Slot(usize, Option<String>),
+    /// Two slots in one value, the second from bit 32 up, and the formatter that prints them.
+    Pair(usize, usize, String),
     /// A constant, printed like an operand.
     Number(i64, Option<String>),
 }

@@ -106,6 +106,43 @@ pub fn barrier(out: &mut String, v: i64, _: &Context) {
     }
 }
 
+/// The shift of a register: type (from bit 5 up) and amount; nothing for none.
+pub fn shift(out: &mut String, v: i64, _: &Context) {
+    let name = ["lsl", "lsr", "asr", "ror"][(v >> 5 & 3) as usize];
+    let _ = match (v >> 5 & 3, v & 31) {
+        (0, 0) => Ok(()),
+        (3, 0) => write!(out, ", rrx"),
+        (_, 0) => write!(out, ", {name} #32"),
+        (_, n) => write!(out, ", {name} #{n}"),
+    };
+}
+
+/// A left shift of an index.
+pub fn lsl(out: &mut String, v: i64, _: &Context) {
+    if v != 0 {
+        let _ = write!(out, ", lsl #{v}");
+    }
+}
+
+/// A rotation before an extension.
+pub fn rotation(out: &mut String, v: i64, _: &Context) {
+    if v != 0 {
+        let _ = write!(out, ", ror #{v}");
+    }
+}
+
+/// An offset, which is left out where it is 0.
+pub fn offset(out: &mut String, v: i64, _: &Context) {
+    if v != 0 {
+        let _ = write!(out, ", #{v}");
+    }
+}
+
+/// The width of a bit field, from its lowest bit and its highest one.
+pub fn width(out: &mut String, v: i64, _: &Context) {
+    let _ = write!(out, "#{}", (v >> 32) - (v & 31) + 1);
+}
+
 /// The `!` of a load of several registers: its base is written unless it is loaded. Printed by the line itself.
 pub fn writeback(_: &mut String, _: i64, _: &Context) {}
 
@@ -189,15 +226,124 @@ pub fn pop_pc_raw(value: i32) -> Option<u32> {
 
 /// A branch of S:J1:J2:imm10:imm11 (times 2), relative to the instruction.
 pub fn branch24(raw: u32) -> i32 {
-    let sign = raw >> 24 & 1;
     // I1 = NOT(J1 EOR S), and I2 likewise.
-    let flip = if sign == 0 { 0x00c0_0000 } else { 0 };
-    ((raw ^ flip) << 7) as i32 >> 7
+    let flip = if raw >> 24 & 1 == 0 { 0x00c0_0000 } else { 0 };
+    ((((raw ^ flip) << 7) as i32) >> 7) + 4
 }
 
 /// The inverse of [`branch24`].
 pub fn branch24_raw(value: i32) -> Option<u32> {
-    let flip = if value >= 0 { 0x00c0_0000 } else { 0 };
-    let raw = (value as u32 & 0x01ff_ffff) ^ flip;
+    let offset = value.checked_sub(4)?;
+    let flip = if offset >= 0 { 0x00c0_0000 } else { 0 };
+    let raw = (offset as u32 & 0x01ff_ffff) ^ flip;
     (branch24(raw) == value && value & 1 == 0).then_some(raw)
+}
+
+/// A modified immediate constant (ThumbExpandImm, A5.3.2).
+pub fn expand(raw: u32) -> i32 {
+    let byte = raw & 0xff;
+    let value = match raw >> 8 & 15 {
+        0 => byte,
+        1 => byte << 16 | byte,
+        2 => byte << 24 | byte << 8,
+        3 => byte * 0x0101_0101,
+        _ => (raw & 0x7f | 0x80).rotate_right(raw >> 7 & 31),
+    };
+    value as i32
+}
+
+/// The inverse of [`expand`], by the first of the forms that gives the value.
+pub fn expand_raw(value: i32) -> Option<u32> {
+    let word = value as u32;
+    let byte = word & 0xff;
+    let high = word >> 8 & 0xff;
+    let rotated = (8..32).map(|by| by << 7 | word.rotate_left(by) & 0x7f);
+    [byte, 0x100 | byte, 0x200 | high, 0x300 | byte]
+        .into_iter()
+        .chain(rotated)
+        .find(|raw| expand(*raw) == value)
+}
+
+/// A magnitude of `bits` bits below a bit that says that it is added.
+fn signed(raw: u32, bits: u32) -> i32 {
+    let magnitude = (raw & ((1 << bits) - 1)) as i32;
+    if raw >> bits & 1 != 0 { magnitude } else { -magnitude }
+}
+
+fn signed_raw(value: i32, bits: u32) -> Option<u32> {
+    let raw = value.unsigned_abs() | ((value >= 0) as u32) << bits;
+    (signed(raw, bits) == value && raw >> bits <= 1).then_some(raw)
+}
+
+/// The offset of a literal.
+pub fn signed12(raw: u32) -> i32 {
+    signed(raw, 12)
+}
+
+/// The inverse of [`signed12`].
+pub fn signed12_raw(value: i32) -> Option<u32> {
+    signed_raw(value, 12)
+}
+
+/// The offset of a load or store that changes its base.
+pub fn signed8(raw: u32) -> i32 {
+    signed(raw, 8)
+}
+
+/// The inverse of [`signed8`].
+pub fn signed8_raw(value: i32) -> Option<u32> {
+    signed_raw(value, 8)
+}
+
+/// The offset of a load or store of two words, or of a floating-point register.
+pub fn signed10(raw: u32) -> i32 {
+    signed(raw, 10)
+}
+
+/// The inverse of [`signed10`].
+pub fn signed10_raw(value: i32) -> Option<u32> {
+    signed_raw(value, 10).filter(|raw| raw & 3 == 0)
+}
+
+/// An offset that is subtracted.
+pub fn negative8(raw: u32) -> i32 {
+    -(raw as i32 & 0xff)
+}
+
+/// The inverse of [`negative8`].
+pub fn negative8_raw(value: i32) -> Option<u32> {
+    (-255..=0).contains(&value).then_some(value.unsigned_abs())
+}
+
+/// The shift of a saturation: LSL or ASR, as a type (from bit 5 up) and an amount.
+pub fn sat_shift(raw: u32) -> i32 {
+    (raw & 31 | (raw >> 5 & 1) << 6) as i32
+}
+
+/// The inverse of [`sat_shift`].
+pub fn sat_shift_raw(value: i32) -> Option<u32> {
+    let raw = value as u32 & 31 | (value as u32 >> 6 & 1) << 5;
+    (sat_shift(raw) == value).then_some(raw)
+}
+
+/// A list of 13 registers and LR.
+pub fn list_lr(raw: u32) -> i32 {
+    (raw & 0x1fff | (raw >> 13 & 1) << 14) as i32
+}
+
+/// The inverse of [`list_lr`].
+pub fn list_lr_raw(value: i32) -> Option<u32> {
+    let raw = value as u32 & 0x1fff | (value as u32 >> 14 & 1) << 13;
+    (list_lr(raw) == value).then_some(raw)
+}
+
+/// A list of 13 registers, and PC.
+pub fn list_pc(raw: u32) -> i32 {
+    (raw & 0x1fff | 1 << 15) as i32
+}
+
+/// The inverse of [`list_pc`].
+pub fn list_pc_raw(value: i32) -> Option<u32> {
+    let raw = value as u32 & 0x1fff;
+    (list_pc(raw) == value).then_some(raw)
 }

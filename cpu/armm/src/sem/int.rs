@@ -1,8 +1,8 @@
-//! Data processing: arithmetic, logic, moves, multiplication of one word, bit fields. DDI 0403E, A4.4 and A7.7.
+//! Data processing: arithmetic, logic, moves, bit fields. DDI 0403E, A4.4 and A7.7.
 
 use cpu_core::{Flow, SemanticsExt};
 
-use super::shift::{set_nzc, shifted, top};
+use super::shift::{operand, set_nzc, top};
 use crate::semantics::Arm;
 use crate::slot;
 
@@ -83,8 +83,8 @@ macro_rules! arithmetic {
         }
 
         #[inline(always)]
-        pub fn $shifted<S: Arm>(s: &S, set: u8, rd: u8, rn: u8, rm: u8, sh: u8, imm: i64) -> Flow<S> {
-            let result = $op(s, set, s.r(rn), shifted(s, s.r(rm), sh, imm).0);
+        pub fn $shifted<S: Arm>(s: &S, set: u8, rd: u8, rn: u8, rm: u8, imm: i64) -> Flow<S> {
+            let result = $op(s, set, s.r(rn), operand(s, rm, imm).0);
             s.set_r(rd, result);
             s.fall()
         }
@@ -115,8 +115,8 @@ macro_rules! compare {
         }
 
         #[inline(always)]
-        pub fn $shifted<S: Arm>(s: &S, rn: u8, rm: u8, sh: u8, imm: i64) -> Flow<S> {
-            $op(s, 1, s.r(rn), shifted(s, s.r(rm), sh, imm).0);
+        pub fn $shifted<S: Arm>(s: &S, rn: u8, rm: u8, imm: i64) -> Flow<S> {
+            $op(s, 1, s.r(rn), operand(s, rm, imm).0);
             s.fall()
         }
     )*};
@@ -153,8 +153,8 @@ macro_rules! logic {
         }
 
         #[inline(always)]
-        pub fn $shifted<S: Arm>($s: &S, set: u8, rd: u8, rn: u8, rm: u8, sh: u8, imm: i64) -> Flow<S> {
-            let ($a, ($b, carry)) = ($s.r(rn), shifted($s, $s.r(rm), sh, imm));
+        pub fn $shifted<S: Arm>($s: &S, set: u8, rd: u8, rn: u8, rm: u8, imm: i64) -> Flow<S> {
+            let ($a, ($b, carry)) = ($s.r(rn), operand($s, rm, imm));
             let result = $value;
             $s.set_r(rd, result);
             if set != 0 {
@@ -191,8 +191,8 @@ macro_rules! test {
         }
 
         #[inline(always)]
-        pub fn $shifted<S: Arm>($s: &S, rn: u8, rm: u8, sh: u8, imm: i64) -> Flow<S> {
-            let ($a, ($b, carry)) = ($s.r(rn), shifted($s, $s.r(rm), sh, imm));
+        pub fn $shifted<S: Arm>($s: &S, rn: u8, rm: u8, imm: i64) -> Flow<S> {
+            let ($a, ($b, carry)) = ($s.r(rn), operand($s, rm, imm));
             set_nzc($s, $value, carry);
             $s.fall()
         }
@@ -266,8 +266,8 @@ pub fn mvn_reg<S: Arm>(s: &S, set: u8, rd: u8, rm: u8) -> Flow<S> {
 
 /// MVN of a shifted register.
 #[inline(always)]
-pub fn mvn_shifted<S: Arm>(s: &S, set: u8, rd: u8, rm: u8, sh: u8, imm: i64) -> Flow<S> {
-    let (value, carry) = shifted(s, s.r(rm), sh, imm);
+pub fn mvn_shifted<S: Arm>(s: &S, set: u8, rd: u8, rm: u8, imm: i64) -> Flow<S> {
+    let (value, carry) = operand(s, rm, imm);
     let value = complement(s, value);
     s.set_r(rd, value);
     if set != 0 {
@@ -300,16 +300,16 @@ pub fn mov_to_sp<S: Arm>(s: &S, rm: u8) -> Flow<S> {
 
 /// Adds a shifted register to the stack pointer.
 #[inline(always)]
-pub fn add_to_sp_reg<S: Arm>(s: &S, set: u8, rm: u8, sh: u8, imm: i64) -> Flow<S> {
-    let result = add(s, set, s.r(13), shifted(s, s.r(rm), sh, imm).0);
+pub fn add_to_sp_reg<S: Arm>(s: &S, set: u8, rm: u8, imm: i64) -> Flow<S> {
+    let result = add(s, set, s.r(13), operand(s, rm, imm).0);
     s.set_r_or_sp(13, result);
     s.fall()
 }
 
 /// Subtracts a shifted register from the stack pointer.
 #[inline(always)]
-pub fn sub_from_sp_reg<S: Arm>(s: &S, set: u8, rm: u8, sh: u8, imm: i64) -> Flow<S> {
-    let result = sub(s, set, s.r(13), shifted(s, s.r(rm), sh, imm).0);
+pub fn sub_from_sp_reg<S: Arm>(s: &S, set: u8, rm: u8, imm: i64) -> Flow<S> {
+    let result = sub(s, set, s.r(13), operand(s, rm, imm).0);
     s.set_r_or_sp(13, result);
     s.fall()
 }
@@ -343,14 +343,66 @@ pub fn adr<S: Arm>(s: &S, rd: u8, imm: i64) -> Flow<S> {
     s.fall()
 }
 
-/// MUL.
+/// ADR of an address before the instruction.
 #[inline(always)]
-pub fn mul<S: Arm>(s: &S, set: u8, rd: u8, rn: u8, rm: u8) -> Flow<S> {
-    let result = s.zext32(s.mul(s.r(rn), s.r(rm)));
-    s.set_r(rd, result);
-    if set != 0 {
-        s.set_nz(result);
-    }
+pub fn adr_before<S: Arm>(s: &S, rd: u8, imm: i64) -> Flow<S> {
+    adr(s, rd, -imm)
+}
+
+/// MOVT.
+#[inline(always)]
+pub fn movt<S: Arm>(s: &S, rd: u8, imm: i64) -> Flow<S> {
+    s.set_r(rd, s.or(s.and_imm(s.r(rd), 0xffff), s.imm((imm as u64) << 16)));
+    s.fall()
+}
+
+/// SBFX.
+#[inline(always)]
+pub fn sbfx<S: Arm>(s: &S, rd: u8, rn: u8, width: u8, lsb: i64) -> Flow<S> {
+    let up = s.shl(s.r(rn), s.imm((64 - lsb - width as i64) as u64));
+    s.set_r(rd, s.zext32(s.sar(up, s.imm(64 - width as u64))));
+    s.fall()
+}
+
+/// UBFX.
+#[inline(always)]
+pub fn ubfx<S: Arm>(s: &S, rd: u8, rn: u8, width: u8, lsb: i64) -> Flow<S> {
+    s.set_r(rd, s.and_imm(s.shr(s.r(rn), s.imm(lsb as u64)), (1 << width) - 1));
+    s.fall()
+}
+
+/// The bits of a field from `lsb` to `msb`.
+fn field(msb: u8, lsb: i64) -> u64 {
+    (2 << msb) - (1 << lsb)
+}
+
+/// BFI.
+#[inline(always)]
+pub fn bfi<S: Arm>(s: &S, rd: u8, rn: u8, msb: u8, lsb: i64) -> Flow<S> {
+    let bits = field(msb, lsb);
+    let new = s.and_imm(s.shl(s.r(rn), s.imm(lsb as u64)), bits);
+    s.set_r(rd, s.or(s.and_imm(s.r(rd), !bits & 0xffff_ffff), new));
+    s.fall()
+}
+
+/// BFC.
+#[inline(always)]
+pub fn bfc<S: Arm>(s: &S, rd: u8, msb: u8, lsb: i64) -> Flow<S> {
+    s.set_r(rd, s.and_imm(s.r(rd), !field(msb, lsb) & 0xffff_ffff));
+    s.fall()
+}
+
+/// CLZ.
+#[inline(always)]
+pub fn clz<S: Arm>(s: &S, rd: u8, rm: u8) -> Flow<S> {
+    s.set_r(rd, s.sub(s.clz(s.r(rm)), s.imm(32)));
+    s.fall()
+}
+
+/// RBIT.
+#[inline(always)]
+pub fn rbit<S: Arm>(s: &S, rd: u8, rm: u8) -> Flow<S> {
+    s.set_r(rd, reversed(s, s.bit_swap_bytes(s.r(rm))));
     s.fall()
 }
 

@@ -46,25 +46,25 @@ fn indexed<S: Arm>(s: &S, rn: u8, rm: u8, imm: i64) -> S::Value {
 /// Loads: at an offset, at an index, from a literal, before the base moves to its address (`pre`), at the base before that moves
 /// (`post`), and as an unprivileged access. `rd` is not PC.
 macro_rules! loads {
-    ($($width:ident $signed:literal: $imm:ident $reg:ident $lit:ident $pre:ident $post:ident $unprivileged:ident;)*) => {$(
+    ($($set:ident $width:ident $signed:literal: $imm:ident $reg:ident $lit:ident $pre:ident $post:ident $unprivileged:ident;)*) => {$(
         #[inline(always)]
         pub fn $imm<S: Arm>(s: &S, rd: u8, rn: u8, imm: i64) -> Flow<S> {
             let value = load(s, offset(s, rn, imm), Width::$width, $signed)?;
-            s.set_r(rd, value);
+            s.$set(rd, value);
             s.fall()
         }
 
         #[inline(always)]
         pub fn $reg<S: Arm>(s: &S, rd: u8, rn: u8, rm: u8, imm: i64) -> Flow<S> {
             let value = load(s, indexed(s, rn, rm, imm), Width::$width, $signed)?;
-            s.set_r(rd, value);
+            s.$set(rd, value);
             s.fall()
         }
 
         #[inline(always)]
         pub fn $lit<S: Arm>(s: &S, rd: u8, imm: i64) -> Flow<S> {
             let value = load(s, literal(s, imm), Width::$width, $signed)?;
-            s.set_r(rd, value);
+            s.$set(rd, value);
             s.fall()
         }
 
@@ -73,7 +73,7 @@ macro_rules! loads {
             let addr = offset(s, rn, imm);
             let value = load(s, addr, Width::$width, $signed)?;
             s.set_r_or_sp(rn, addr);
-            s.set_r(rd, value);
+            s.$set(rd, value);
             s.fall()
         }
 
@@ -81,7 +81,7 @@ macro_rules! loads {
         pub fn $post<S: Arm>(s: &S, rd: u8, rn: u8, imm: i64) -> Flow<S> {
             let value = load(s, s.r(rn), Width::$width, $signed)?;
             s.set_r_or_sp(rn, offset(s, rn, imm));
-            s.set_r(rd, value);
+            s.$set(rd, value);
             s.fall()
         }
 
@@ -99,11 +99,11 @@ macro_rules! loads {
 }
 
 loads! {
-    B4 false: ldr_imm ldr_reg ldr_lit ldr_pre ldr_post ldrt;
-    B2 false: ldrh_imm ldrh_reg ldrh_lit ldrh_pre ldrh_post ldrht;
-    B1 false: ldrb_imm ldrb_reg ldrb_lit ldrb_pre ldrb_post ldrbt;
-    B2 true: ldrsh_imm ldrsh_reg ldrsh_lit ldrsh_pre ldrsh_post ldrsht;
-    B1 true: ldrsb_imm ldrsb_reg ldrsb_lit ldrsb_pre ldrsb_post ldrsbt;
+    set_r_or_sp B4 false: ldr_imm ldr_reg ldr_lit ldr_pre ldr_post ldrt;
+    set_r B2 false: ldrh_imm ldrh_reg ldrh_lit ldrh_pre ldrh_post ldrht;
+    set_r B1 false: ldrb_imm ldrb_reg ldrb_lit ldrb_pre ldrb_post ldrbt;
+    set_r B2 true: ldrsh_imm ldrsh_reg ldrsh_lit ldrsh_pre ldrsh_post ldrsht;
+    set_r B1 true: ldrsb_imm ldrsb_reg ldrsb_lit ldrsb_pre ldrsb_post ldrsbt;
 }
 
 /// Stores, in the forms of the loads.
@@ -152,6 +152,181 @@ stores! {
     B4: str_imm str_reg str_pre str_post strt;
     B2: strh_imm strh_reg strh_pre strh_post strht;
     B1: strb_imm strb_reg strb_pre strb_post strbt;
+}
+
+/// Loads a word from an aligned address.
+#[inline(always)]
+fn load_aligned<S: Arm>(s: &S, addr: S::Value) -> Result<S::Value, S::Stop> {
+    check_aligned(s, addr, 4)?;
+    s.load(addr, Width::B4, false)
+}
+
+/// LDR of PC at an offset.
+#[inline(always)]
+pub fn ldr_imm_pc<S: Arm>(s: &S, rn: u8, imm: i64) -> Flow<S> {
+    let target = load_aligned(s, offset(s, rn, imm))?;
+    s.branch_exchange(target)
+}
+
+/// LDR of PC at an index.
+#[inline(always)]
+pub fn ldr_reg_pc<S: Arm>(s: &S, rn: u8, rm: u8, imm: i64) -> Flow<S> {
+    let target = load_aligned(s, indexed(s, rn, rm, imm))?;
+    s.branch_exchange(target)
+}
+
+/// LDR of PC from a literal.
+#[inline(always)]
+pub fn ldr_lit_pc<S: Arm>(s: &S, imm: i64) -> Flow<S> {
+    let target = load_aligned(s, literal(s, imm))?;
+    s.branch_exchange(target)
+}
+
+/// LDR of PC, after the base moved.
+#[inline(always)]
+pub fn ldr_pre_pc<S: Arm>(s: &S, rn: u8, imm: i64) -> Flow<S> {
+    let addr = offset(s, rn, imm);
+    let target = load_aligned(s, addr)?;
+    s.set_r_or_sp(rn, addr);
+    s.branch_exchange(target)
+}
+
+/// LDR of PC, before the base moves.
+#[inline(always)]
+pub fn ldr_post_pc<S: Arm>(s: &S, rn: u8, imm: i64) -> Flow<S> {
+    let target = load_aligned(s, s.r(rn))?;
+    s.set_r_or_sp(rn, offset(s, rn, imm));
+    s.branch_exchange(target)
+}
+
+/// Loads two words.
+#[inline(always)]
+fn load_two<S: Arm>(s: &S, rd: u8, ra: u8, addr: S::Value) -> Result<(), S::Stop> {
+    let first = load_aligned(s, addr)?;
+    let second = s.load(s.zext32(s.add_imm(addr, 4)), Width::B4, false)?;
+    s.set_r(rd, first);
+    s.set_r(ra, second);
+    Ok(())
+}
+
+/// Stores two words.
+#[inline(always)]
+fn store_two<S: Arm>(s: &S, rd: u8, ra: u8, addr: S::Value) -> Result<(), S::Stop> {
+    check_aligned(s, addr, 4)?;
+    s.store(addr, Width::B4, s.r(rd))?;
+    s.store(s.zext32(s.add_imm(addr, 4)), Width::B4, s.r(ra))
+}
+
+/// LDRD and STRD: at an offset, after the base moved, before the base moves.
+macro_rules! two {
+    ($($two:ident: $imm:ident $pre:ident $post:ident;)*) => {$(
+        #[inline(always)]
+        pub fn $imm<S: Arm>(s: &S, rd: u8, ra: u8, rn: u8, imm: i64) -> Flow<S> {
+            $two(s, rd, ra, offset(s, rn, imm))?;
+            s.fall()
+        }
+
+        #[inline(always)]
+        pub fn $pre<S: Arm>(s: &S, rd: u8, ra: u8, rn: u8, imm: i64) -> Flow<S> {
+            let addr = offset(s, rn, imm);
+            $two(s, rd, ra, addr)?;
+            s.set_r_or_sp(rn, addr);
+            s.fall()
+        }
+
+        #[inline(always)]
+        pub fn $post<S: Arm>(s: &S, rd: u8, ra: u8, rn: u8, imm: i64) -> Flow<S> {
+            $two(s, rd, ra, s.r(rn))?;
+            s.set_r_or_sp(rn, offset(s, rn, imm));
+            s.fall()
+        }
+    )*};
+}
+
+two! {
+    load_two: ldrd ldrd_pre ldrd_post;
+    store_two: strd strd_pre strd_post;
+}
+
+/// LDRD from a literal.
+#[inline(always)]
+pub fn ldrd_lit<S: Arm>(s: &S, rd: u8, ra: u8, imm: i64) -> Flow<S> {
+    load_two(s, rd, ra, literal(s, imm))?;
+    s.fall()
+}
+
+/// Loads and claims the monitor.
+#[inline(always)]
+fn exclusive_load<S: Arm>(s: &S, rd: u8, addr: S::Value, width: Width) -> Flow<S> {
+    check_aligned(s, addr, width.bytes())?;
+    let value = s.load_exclusive(addr, width)?;
+    s.set_r(rd, value);
+    s.fall()
+}
+
+/// Stores if the monitor is claimed; `ra` takes the status.
+#[inline(always)]
+fn exclusive_store<S: Arm>(s: &S, rd: u8, ra: u8, addr: S::Value, width: Width) -> Flow<S> {
+    check_aligned(s, addr, width.bytes())?;
+    let status = s.store_exclusive(addr, width, s.r(rd))?;
+    s.set_r(ra, status);
+    s.fall()
+}
+
+/// LDREX.
+pub fn ldrex<S: Arm>(s: &S, rd: u8, rn: u8, imm: i64) -> Flow<S> {
+    exclusive_load(s, rd, offset(s, rn, imm), Width::B4)
+}
+
+/// LDREXB.
+pub fn ldrexb<S: Arm>(s: &S, rd: u8, rn: u8) -> Flow<S> {
+    exclusive_load(s, rd, s.r(rn), Width::B1)
+}
+
+/// LDREXH.
+pub fn ldrexh<S: Arm>(s: &S, rd: u8, rn: u8) -> Flow<S> {
+    exclusive_load(s, rd, s.r(rn), Width::B2)
+}
+
+/// STREX.
+pub fn strex<S: Arm>(s: &S, rd: u8, ra: u8, rn: u8, imm: i64) -> Flow<S> {
+    exclusive_store(s, rd, ra, offset(s, rn, imm), Width::B4)
+}
+
+/// STREXB.
+pub fn strexb<S: Arm>(s: &S, rd: u8, ra: u8, rn: u8) -> Flow<S> {
+    exclusive_store(s, rd, ra, s.r(rn), Width::B1)
+}
+
+/// STREXH.
+pub fn strexh<S: Arm>(s: &S, rd: u8, ra: u8, rn: u8) -> Flow<S> {
+    exclusive_store(s, rd, ra, s.r(rn), Width::B2)
+}
+
+/// CLREX.
+pub fn clrex<S: Arm>(s: &S) -> Flow<S> {
+    s.clear_exclusive();
+    s.fall()
+}
+
+/// Branches by twice a table's entry.
+#[inline(always)]
+fn table_branch<S: Arm>(s: &S, addr: S::Value, width: Width) -> Flow<S> {
+    let entry = load(s, s.zext32(addr), width, false)?;
+    s.jump(s.zext32(s.add(s.r_or_pc(15), s.add(entry, entry))))
+}
+
+/// TBB.
+#[inline(always)]
+pub fn tbb<S: Arm>(s: &S, rn: u8, rm: u8) -> Flow<S> {
+    table_branch(s, s.add(s.r_or_pc(rn), s.r(rm)), Width::B1)
+}
+
+/// TBH.
+#[inline(always)]
+pub fn tbh<S: Arm>(s: &S, rn: u8, rm: u8) -> Flow<S> {
+    let index = s.r(rm);
+    table_branch(s, s.add(s.r_or_pc(rn), s.add(index, index)), Width::B2)
 }
 
 /// The registers of a list, lowest first.

@@ -49,6 +49,12 @@ pub(crate) fn rotate<S: Arm>(s: &S, value: S::Value, n: S::Value) -> S::Value {
     s.zext32(s.shr(s.or(value, s.shl(value, s.imm(32))), n))
 }
 
+/// A register as the second operand, shifted as `shift` says: the type from bit 5 up, below it the amount.
+#[inline(always)]
+pub(crate) fn operand<S: Arm>(s: &S, rm: u8, shift: i64) -> (S::Value, Option<S::Value>) {
+    shifted(s, s.r(rm), (shift >> 5) as u8, shift & 31)
+}
+
 /// Sets N and Z, and C where it changes.
 #[inline(always)]
 pub(crate) fn set_nzc<S: Arm>(s: &S, result: S::Value, carry: Option<S::Value>) {

@@ -34,6 +34,14 @@ pub fn emit(table: &Table, config: &Config, out: &mut Out) {
                 AsmPart::Slot(slot, format) => {
                     operand(&format!("|o| o.{} as i64", table.slots[*slot].name), format, fmt)
                 }
+                AsmPart::Pair(a, b, format) => {
+                    let [a, b] = [a, b].map(|slot| &table.slots[*slot].name);
+                    operand(
+                        &format!("|o| o.{a} as u32 as i64 | (o.{b} as i64) << 32"),
+                        &Some(format.clone()),
+                        fmt,
+                    )
+                }
                 AsmPart::Number(n, format) => operand(&format!("|_| {n}"), format, fmt),
             })
             .collect();
