@@ -25,6 +25,8 @@ mod ppb;
 mod stack;
 pub mod systick;
 pub mod table;
+#[cfg(test)]
+mod tests;
 pub mod trace;
 
 use std::cell::{Cell, RefCell};
