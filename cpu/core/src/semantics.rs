@@ -41,6 +41,8 @@ pub enum Binary {
     Shr,
     Sar,
     Ror,
+    /// Rotates the low half, by the amount modulo 32; the high half is zero.
+    Ror32,
     Mul,
     /// High halves of the 128-bit product.
     MulHu,
@@ -80,6 +82,7 @@ impl Binary {
             Binary::Shr => a.wrapping_shr(b as u32),
             Binary::Sar => (a as i64).wrapping_shr(b as u32) as u64,
             Binary::Ror => a.rotate_right((b & 63) as u32),
+            Binary::Ror32 => (a as u32).rotate_right((b & 31) as u32) as u64,
             Binary::Mul => a.wrapping_mul(b),
             Binary::MulHu => ((a as u128 * b as u128) >> 64) as u64,
             Binary::MulHs => ((a as i64 as i128 * b as i64 as i128) >> 64) as u64,
@@ -286,7 +289,7 @@ macro_rules! short {
 }
 
 short! {
-    binary: add Add, sub Sub, and And, or Or, xor Xor, shl Shl, shr Shr, sar Sar, ror Ror, mul Mul, mulhu MulHu,
+    binary: add Add, sub Sub, and And, or Or, xor Xor, shl Shl, shr Shr, sar Sar, ror Ror, ror32 Ror32, mul Mul, mulhu MulHu,
         mulhs MulHs, mulhsu MulHsu, divu Divu, divs Divs, remu Remu, rems Rems, eq Eq, ne Ne, ltu Ltu, lts Lts,
         clmul Clmul, clmulh Clmulh;
     unary: not Not, sext8 Sext8, sext16 Sext16, sext32 Sext32, zext8 Zext8, zext16 Zext16, zext32 Zext32, clz Clz,
@@ -302,8 +305,8 @@ mod tests {
         let corners = [0, 1, 2, 63, 64, i64::MAX as u64, i64::MIN as u64, u64::MAX, 0x8000_0000, 0xffff_ffff];
         use Binary::*;
         for op in [
-            Add, Sub, And, Or, Xor, Shl, Shr, Sar, Ror, Mul, MulHu, MulHs, MulHsu, Divu, Divs, Remu, Rems,
-            Eq, Ne, Ltu, Lts, Clmul, Clmulh,
+            Add, Sub, And, Or, Xor, Shl, Shr, Sar, Ror, Ror32, Mul, MulHu, MulHs, MulHsu, Divu, Divs, Remu,
+            Rems, Eq, Ne, Ltu, Lts, Clmul, Clmulh,
         ] {
             for a in corners {
                 for b in corners {

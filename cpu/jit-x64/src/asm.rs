@@ -245,13 +245,19 @@ impl Bytes {
     }
 
     /// `d = a rotated right`
-    pub fn rorx(&mut self, d: u8, a: u8, amount: u8) {
-        dynasm!(self ; .arch x64 ; rorx Rq(d), Rq(a), amount as i8);
+    pub fn rorx(&mut self, size: Size, d: u8, a: u8, amount: u8) {
+        match size {
+            Size::Q => dynasm!(self ; .arch x64 ; rorx Rq(d), Rq(a), amount as i8),
+            Size::D => dynasm!(self ; .arch x64 ; rorx Rd(d), Rd(a), amount as i8),
+        }
     }
 
     /// `d = d rotated right by cl`
-    pub fn ror_cl(&mut self, d: u8) {
-        dynasm!(self ; .arch x64 ; ror Rq(d), cl);
+    pub fn ror_cl(&mut self, size: Size, d: u8) {
+        match size {
+            Size::Q => dynasm!(self ; .arch x64 ; ror Rq(d), cl),
+            Size::D => dynasm!(self ; .arch x64 ; ror Rd(d), cl),
+        }
     }
 
     /// Flags of `a & b`.

@@ -90,6 +90,19 @@ impl<I: Isa> Lifter<I> {
         }
     }
 
+    /// Where the two are the parts of a word that was rotated right: the word, and by how much.
+    fn rotation(&self, a: Ref, b: Ref) -> Option<(Ref, u64)> {
+        let parts = |high: Ref, low: Ref| {
+            let Some(Node::Unary(Unary::Sext32, left)) = self.node(high) else { return None };
+            let Some(Node::Binary(Binary::Shl, word, left)) = self.node(left) else { return None };
+            let Some(Node::Binary(Binary::Shr, right, by)) = self.node(low) else { return None };
+            let same = matches!(self.node(right), Some(Node::Unary(Unary::Zext32, same)) if same == word);
+            let (left, by) = (self.constant(left)?, self.constant(by)?);
+            (same && (1..32).contains(&by) && left == 32 - by).then_some((word, by))
+        };
+        parts(a, b).or_else(|| parts(b, a))
+    }
+
     /// Reads a slot.
     pub fn get(&self, slot: Slot) -> Ref {
         if let Some(Some(value)) = self.slots.borrow().get(slot.0 as usize) {
@@ -157,6 +170,11 @@ impl<I: Isa> Semantics for Lifter<I> {
             (_, Some(a), Some(b)) => self.imm(op.eval(a, b)),
             (Binary::Add | Binary::Sub | Binary::Or | Binary::Xor | Binary::Shl, _, Some(0)) => a,
             (Binary::Shr | Binary::Sar | Binary::Ror, _, Some(0)) => a,
+            (Binary::Or | Binary::Xor | Binary::Add, None, None) if let Some((word, by)) = self.rotation(a, b) => {
+                let by = self.imm(by);
+                let rotated = self.push(Node::Binary(Binary::Ror32, word, by));
+                self.unary(Unary::Sext32, rotated)
+            }
             (Binary::Add | Binary::Or | Binary::Xor, Some(0), _) => b,
             (Binary::And, _, Some(u64::MAX)) | (Binary::Mul, _, Some(1)) => a,
             (Binary::And | Binary::Mul, _, Some(0)) => b,

@@ -105,8 +105,8 @@ impl Emitter<'_> {
         let b = self.bytes(cold);
         b.mov_home(places::PC, Op::Reg(reg::RCX));
         // See `Frame::jump_index`.
-        b.rorx(reg::RAX, reg::RCX, 64 - (ENTRY_SHIFT as u8 - 1));
-        b.rorx(reg::RDX, reg::RCX, 13 - ENTRY_SHIFT as u8);
+        b.rorx(Q, reg::RAX, reg::RCX, 64 - (ENTRY_SHIFT as u8 - 1));
+        b.rorx(Q, reg::RDX, reg::RCX, 13 - ENTRY_SHIFT as u8);
         b.xor(D, reg::RAX, Op::Reg(reg::RDX));
         b.and(D, reg::RAX, Op::Imm(mask));
         b.and(Q, reg::RCX, Op::Imm(-4096));

@@ -38,6 +38,7 @@ impl Emitter<'_> {
             }
             Xor => self.commutative(a, b, Bytes::xor),
             Shl | Shr | Sar | Ror => self.shift(op, Q, a, b),
+            Ror32 => self.shift(op, D, a, b),
             MulHu | MulHs | MulHsu => self.multiply_high(op, a, b),
             Divu | Divs | Remu | Rems => self.divide(op, a, b),
             Eq | Ne | Ltu | Lts => {
@@ -154,14 +155,14 @@ impl Emitter<'_> {
             let d = self.define();
             let hot = &mut self.sink.hot;
             match (op, from) {
-                (Binary::Ror, Op::Reg(from)) => hot.rorx(d, from, amount),
+                (Binary::Ror | Binary::Ror32, Op::Reg(from)) => hot.rorx(size, d, from, amount),
                 _ => {
                     hot.mov(d, from);
                     match op {
                         Binary::Shl => hot.shl(size, d, amount),
                         Binary::Shr => hot.shr(size, d, amount),
                         Binary::Sar => hot.sar(size, d, amount),
-                        _ => hot.rorx(d, d, amount),
+                        _ => hot.rorx(size, d, d, amount),
                     }
                 }
             }
@@ -173,13 +174,13 @@ impl Emitter<'_> {
             (Loc::Deferred, Some(&Node::Binary(Binary::And, amount, _))) => amount,
             _ => b,
         };
-        if op == Binary::Ror {
+        if matches!(op, Binary::Ror | Binary::Ror32) {
             self.claim(reg::RCX);
             self.move_to(reg::RCX, amount);
             let from = self.op(a);
             let d = self.scratch();
             self.sink.hot.mov(d, from);
-            self.sink.hot.ror_cl(d);
+            self.sink.hot.ror_cl(size, d);
             self.bind(d);
             return;
         }

@@ -64,7 +64,7 @@ impl Check {
             b.lea(Q, u, base, first);
             from = u;
         }
-        b.rorx(t, from, 12 - ENTRY_SHIFT as u8);
+        b.rorx(Q, t, from, 12 - ENTRY_SHIFT as u8);
         b.and(D, t, Op::Imm(((Tlb::ENTRIES - 1) << ENTRY_SHIFT) as i32));
         match last {
             _ if last == first && first != 0 => {}

@@ -321,10 +321,11 @@ fn defers(nodes: &[Node], node: &Node, user: &Node, at: u32) -> bool {
         Node::Float(..) => float::defers(nodes, node, user, at),
         Node::Load { addr, .. } if addr.0 == at => memory::defers(nodes, node),
         Node::Store { addr, value, .. } if addr.0 == at && value.0 != at => memory::defers(nodes, node),
-        // Shifts take their amount modulo 64 themselves.
+        // Shifts take their amount modulo their width themselves.
         Node::Binary(Shl | Shr | Sar | Ror, x, amount) if amount.0 == at && x.0 != at => {
             op == And && constant(b) == Some(63)
         }
+        Node::Binary(Ror32, x, amount) if amount.0 == at && x.0 != at => op == And && constant(b) == Some(31),
         _ => false,
     }
 }

@@ -16,11 +16,10 @@ fn rotate<S: Riscv>(s: &S, a: S::Value, by: S::Value) -> S::Value {
     if S::XLEN == 32 { rotate_w(s, a, by) } else { s.ror(a, by) }
 }
 
-/// Rotates the low 32 bits right: they stand twice in a row, so that a 64-bit rotation does it.
+/// Rotates the low 32 bits right.
 #[inline(always)]
 fn rotate_w<S: Riscv>(s: &S, a: S::Value, by: S::Value) -> S::Value {
-    let twice = s.or(s.zext32(a), s.shl(a, s.imm(32)));
-    s.sext32(s.ror(twice, s.and_imm(by, 31)))
+    s.sext32(s.ror32(a, by))
 }
 
 #[inline(always)]
