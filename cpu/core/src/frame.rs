@@ -2,12 +2,12 @@
 //!
 //! The layout is C's, so that compiled code addresses every part by a constant offset (`offset_of!`). Interpreters use the
 //! same cells: control passes between the two at any instruction without copying.
-#![allow(unsafe_code)]
 
 use std::cell::Cell;
 
 use crate::memory::GuestMemory;
 use crate::tlb::Tlb;
+use crate::window::FrameBox;
 
 /// Number of slots.
 pub const SLOTS: usize = 128;
@@ -61,15 +61,9 @@ impl Frame {
         self.jumps.iter().for_each(|jump| jump.key.set(0));
     }
 
-    /// A frame of zeros with an empty TLB over `memory`. It is too large for a test's stack and is made where it stays.
-    pub fn new(memory: GuestMemory) -> Box<Frame> {
-        let mut frame = Box::<Frame>::new_zeroed();
-        // SAFETY: zeros are valid for every field, which are cells of integers and of raw pointers, but for the memory that
-        // the TLB holds; `Tlb::init` writes that one, by pointer, before the frame counts as initialised.
-        unsafe {
-            Tlb::init(&raw mut (*frame.as_mut_ptr()).tlb, memory);
-            frame.assume_init()
-        }
+    /// A frame of zeros with an empty TLB over `memory`, without a [`crate::Window`].
+    pub fn new(memory: GuestMemory) -> FrameBox {
+        FrameBox::new(memory, false)
     }
 }
 

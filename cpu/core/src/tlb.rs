@@ -17,6 +17,7 @@ use std::mem::offset_of;
 use crate::bus::Width;
 use crate::frame::Frame;
 use crate::memory::{GuestMemory, PAGE_SIZE};
+use crate::window::Window;
 
 const ENTRIES: usize = 16384;
 const FETCH_ENTRIES: usize = 4096;
@@ -99,6 +100,8 @@ pub struct Tlb {
     code_flushes: Cell<u64>,
     /// Virtual pages that the jump cache may have entries for, a bit for several.
     code_pages: [Cell<u64>; FILTER_WORDS],
+    /// The same memory for compiled code that needs no translation.
+    pub window: Window,
     memory: GuestMemory,
 }
 
@@ -268,6 +271,7 @@ impl Tlb {
     pub fn sync(&self) {
         if self.map_epoch.get() != self.memory.map_epoch() {
             self.map_epoch.set(self.memory.map_epoch());
+            self.window.map(&self.memory);
             self.flush();
         }
         if self.code_epoch.get() != self.memory.code_epoch() {
@@ -279,9 +283,15 @@ impl Tlb {
     fn drop_writes_to_code(&self) {
         let since = self.code_epoch.replace(self.memory.code_epoch());
         let Some(pages) = self.memory.code_since(since) else {
+            self.window.map(&self.memory);
             return self.write.iter().for_each(Entry::drop_tag);
         };
         for page in pages {
+            if self.window.is_open()
+                && let Some(paddr) = Window::paddr_of(&self.memory, page)
+            {
+                self.window.set_writable(paddr, false);
+            }
             let mut at = self.first[chain(page)].get() as usize;
             while let Some(index) = at.checked_sub(1) {
                 let entry = &self.write[index];
@@ -337,6 +347,8 @@ impl Tlb {
         let entry = match kind {
             AccessKind::Write if page.code || !page.writable => return,
             AccessKind::Write => {
+                // It may have been code before.
+                self.window.set_writable(paddr, true);
                 let index = slot::<ENTRIES>(tag);
                 self.rechain(index, page.host.as_ptr().addr());
                 &self.write[index]
@@ -414,10 +426,11 @@ impl Tlb {
 mod tests {
     use super::*;
     use crate::memory::{MemoryKind, RegionSpec};
+    use crate::window::FrameBox;
 
     const RAM: u64 = 0x8000_0000;
 
-    fn frame() -> Box<Frame> {
+    fn frame() -> FrameBox {
         let ram = RegionSpec { name: "ram".into(), base: RAM, size: 0x4_0000, kind: MemoryKind::Ram };
         let rom = RegionSpec { name: "rom".into(), base: 0x1000, size: 0x1000, kind: MemoryKind::Rom };
         Frame::new(GuestMemory::new(vec![ram, rom]).unwrap())

@@ -16,6 +16,8 @@ pub mod reg {
     pub const RAX: u8 = 0;
     pub const RCX: u8 = 1;
     pub const RDX: u8 = 2;
+    /// `rbp`.
+    pub const FRAME: u8 = 5;
     pub const RSI: u8 = 6;
     pub const R15: u8 = 15;
 }

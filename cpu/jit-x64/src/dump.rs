@@ -52,7 +52,13 @@ impl Names {
         match (self.word(distance - inside), inside) {
             (Some(name), 0) => name,
             (Some(name), _) => format!("{name}+{inside}"),
-            (None, _) => format!("frame{distance:+#x}"),
+            (None, _) => match distance - places::WINDOW {
+                0 => "window".into(),
+                offset if offset.unsigned_abs() < cpu_core::Window::MARGIN as u32 => {
+                    format!("window{}{:#x}", if offset < 0 { '-' } else { '+' }, offset.unsigned_abs())
+                }
+                _ => format!("frame{distance:+#x}"),
+            },
         }
     }
 

@@ -6,6 +6,7 @@
 //! * `asm`: host instructions. `sink`: where their bytes go.
 //! * `places`: which slots are in which registers. `trampoline`: the shared ways in, out, and to helpers.
 //! * `emit`: a block's nodes to instructions.
+//! * `faults`: accesses that the host refuses.
 //! * `memory`: where code is kept. `dump`: code as text (with the feature `dump`).
 //!
 //! Ten integer and twelve floating-point slots are in host registers, the same ones in all code; the others are memory
@@ -20,6 +21,7 @@ mod asm;
 #[cfg(feature = "dump")]
 mod dump;
 mod emit;
+mod faults;
 mod memory;
 mod places;
 mod sink;
@@ -35,6 +37,7 @@ use cpu_jit::backend::{Backend, Code, Compiled, Exit, HostLine, Layout, Notes, R
 use cpu_jit::helpers::Helpers;
 
 use emit::{Emitter, Scratch};
+use faults::Faults;
 use memory::CodeMemory;
 use places::Places;
 use sink::{At, Bytes, Sink};
@@ -51,6 +54,7 @@ pub struct X64 {
     free: (usize, usize),
     sink: Sink,
     scratch: Scratch,
+    faults: Faults,
 }
 
 /// There is no back end on this host.
@@ -110,6 +114,7 @@ impl X64 {
             free,
             sink: Sink::default(),
             scratch: Scratch::default(),
+            faults: Faults::default(),
         })
     }
 }
@@ -146,6 +151,9 @@ impl Backend for X64 {
         self.sink.resolve(self.memory.address(start), self.memory.address(cold_start));
         self.memory.write(start, &self.sink.hot.0);
         self.memory.write(cold_start, &self.sink.cold.0);
+        for &(hot, cold) in &self.sink.faults {
+            self.faults.add(start + hot as usize, cold_start + cold as usize);
+        }
         let site = |fixup: usize| match self.sink.fixups.get(fixup)?.field {
             At::Hot(offset) => Some(Site(start as u32 + offset)),
             _ => None,
@@ -174,6 +182,7 @@ impl Backend for X64 {
 
     fn clear(&mut self) {
         self.free = (self.shared_size, self.memory.size());
+        self.faults.clear();
     }
 
     #[allow(unsafe_code)]
@@ -183,9 +192,14 @@ impl Backend for X64 {
         // SAFETY: `install` put a function of this type there.
         let enter = unsafe { std::mem::transmute::<u64, Enter>(self.memory.address(self.shared.enter)) };
         // SAFETY: the caller's promises are those of compiled code.
-        let flags = unsafe { enter(trampoline::biased(frame), guest, code.0) };
+        let enter = || unsafe { enter(trampoline::biased(frame), guest, code.0) };
+        let flags = self.faults.guard(&self.memory, enter);
         let why = frame.exit[0].get() as u32 as usize;
         (REASONS.get(why).copied().unwrap_or(Exit::Interpret), trampoline::float_flags(flags))
+    }
+
+    fn can_fault(&self) -> bool {
+        faults::install()
     }
 
     fn annotate(&mut self, on: bool) {

@@ -62,6 +62,17 @@ impl CodeMemory {
         unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), self.write.as_ptr().add(offset), bytes.len()) }
     }
 
+    /// Overwrites code that exists, from inside a signal that interrupted it. Out of range, nothing happens.
+    pub fn patch(&self, offset: usize, bytes: &[u8; 5]) {
+        if offset <= self.size - bytes.len() {
+            // SAFETY: the range was just checked; no reference into the mapping exists, and the only thread that runs the code or
+            // writes to it is the interrupted one.
+            unsafe {
+                std::ptr::copy_nonoverlapping(bytes.as_ptr(), self.write.as_ptr().add(offset), bytes.len());
+            }
+        }
+    }
+
     /// A copy of `len` bytes at `offset`, fewer at the end.
     #[cfg(feature = "dump")]
     pub fn read(&self, offset: usize, len: usize) -> Vec<u8> {

@@ -123,6 +123,8 @@ pub struct Sink {
     pub cold: Bytes,
     /// Displacements to fill in.
     pub fixups: Vec<Fixup>,
+    /// Accesses that may fault in the host: the instruction, and where it goes on then.
+    pub faults: Vec<(u32, u32)>,
     /// For a listing, where one is wanted.
     pub notes: Option<Notes>,
 }
@@ -133,6 +135,7 @@ impl Sink {
         self.hot.0.clear();
         self.cold.0.clear();
         self.fixups.clear();
+        self.faults.clear();
         if let Some(notes) = &mut self.notes {
             *notes = Notes::default();
         }
@@ -172,6 +175,11 @@ impl Sink {
         self.part(cold).push_i32(0);
         self.fixups.push(Fixup { field: if cold { At::Cold(at) } else { At::Hot(at) }, target });
         self.fixups.len() - 1
+    }
+
+    /// The next instruction of the hot part goes on here in the cold part where the host refuses its access.
+    pub fn faults_to_here(&mut self) {
+        self.faults.push((self.hot.0.len() as u32, self.cold.0.len() as u32));
     }
 
     /// A conditional jump from the hot part; gives the number of its fixup.

@@ -12,14 +12,20 @@ use super::*;
 
 /// Slots 1 and 2 are in registers, 3 is not; so it is with 32 and 33.
 fn layout() -> Layout {
-    Layout { pins: &[Slot(1), Slot(2)], float_pins: &[Slot(FLOAT)], float_flags: Slot(65), address_bits: 64 }
+    Layout {
+        pins: &[Slot(1), Slot(2)],
+        float_pins: &[Slot(FLOAT)],
+        float_flags: Slot(65),
+        address_bits: 64,
+        zero_extended: false,
+    }
 }
 
 const FLOAT: u16 = 32;
 const PLAIN: u16 = 33;
 
 struct Guest {
-    frame: Box<Frame>,
+    frame: cpu_core::FrameBox,
     /// What a load gives.
     loaded: Cell<Option<u64>>,
     raised: Cell<u8>,
@@ -80,7 +86,14 @@ impl Rig {
     }
 
     fn try_compile(&mut self, offset: u32, instructions: u32, nodes: &[Node]) -> Result<Compiled, Refused> {
-        self.x64.compile(&Unit { nodes, calls: &[], instructions, bytes: 4 * instructions, offset })
+        self.x64.compile(&Unit {
+            nodes,
+            calls: &[],
+            instructions,
+            bytes: 4 * instructions,
+            offset,
+            flat: false,
+        })
     }
 
     fn compile(&mut self, offset: u32, instructions: u32, nodes: &[Node]) -> Compiled {
@@ -246,6 +259,6 @@ fn a_full_memory_refuses_until_it_is_cleared() {
     assert_eq!(rig.compile(0, 1, &count(0x80)).code, first);
     // Without an `install` there is nothing to compile for.
     let nodes = [start(0), Node::Get(Slot(1)), Node::Unary(Unary::Not, Ref(1)), Node::Set(Slot(1), Ref(2))];
-    let unit = Unit { nodes: &nodes, calls: &[], instructions: 1, bytes: 4, offset: 0 };
+    let unit = Unit { nodes: &nodes, calls: &[], instructions: 1, bytes: 4, offset: 0, flat: false };
     assert_eq!(X64::new(0).unwrap().compile(&unit).err(), Some(Refused::TooComplex));
 }

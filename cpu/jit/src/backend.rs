@@ -41,6 +41,8 @@ pub struct Layout {
     pub float_flags: Slot,
     /// Bits of an address, 32 or 64.
     pub address_bits: u32,
+    /// Slots that hold registers hold them zero-extended from `address_bits`.
+    pub zero_extended: bool,
 }
 
 /// A block to compile.
@@ -56,6 +58,8 @@ pub struct Unit<'a> {
     pub bytes: u32,
     /// Where the first one stands in its page.
     pub offset: u32,
+    /// Data addresses are physical: memory is where the frame's [`cpu_core::Window`] shows it.
+    pub flat: bool,
 }
 
 /// What became of a block.
@@ -137,6 +141,8 @@ pub trait Backend: Send {
     /// `guest` is what the helpers were made for; `frame` is its frame.
     #[allow(unsafe_code)]
     unsafe fn enter(&self, frame: &Frame, guest: *const (), code: Code) -> (Exit, u8);
+    /// Whether units may be [`Unit::flat`].
+    fn can_fault(&self) -> bool;
     /// Whether what is compiled from now on has [`Compiled::notes`].
     fn annotate(&mut self, on: bool);
     /// Host code of a block as text, with slots by their names; `None` without notes, or if the back end was built without

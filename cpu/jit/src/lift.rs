@@ -170,7 +170,9 @@ impl<I: Isa> Semantics for Lifter<I> {
             (_, Some(a), Some(b)) => self.imm(op.eval(a, b)),
             (Binary::Add | Binary::Sub | Binary::Or | Binary::Xor | Binary::Shl, _, Some(0)) => a,
             (Binary::Shr | Binary::Sar | Binary::Ror, _, Some(0)) => a,
-            (Binary::Or | Binary::Xor | Binary::Add, None, None) if let Some((word, by)) = self.rotation(a, b) => {
+            (Binary::Or | Binary::Xor | Binary::Add, None, None)
+                if let Some((word, by)) = self.rotation(a, b) =>
+            {
                 let by = self.imm(by);
                 let rotated = self.push(Node::Binary(Binary::Ror32, word, by));
                 self.unary(Unary::Sext32, rotated)

@@ -9,7 +9,7 @@ use cpu_jit::{Backend, Code, Engine, Exit, Listing, Node, Unit};
 
 use crate::exec::Op;
 use crate::quick::layout;
-use crate::state::State;
+use crate::state::{State, mode};
 
 /// Executions after which a block is compiled, unless told otherwise.
 pub const HOT: u32 = 24;
@@ -121,6 +121,7 @@ impl<const XLEN: u32> Compiler<XLEN> {
             instructions: lifted.instructions,
             bytes: lifted.bytes,
             offset,
+            flat: place.1 & mode::FLAT != 0,
         };
         if unit
             .nodes

@@ -69,6 +69,13 @@ impl<const XLEN: u32> Cpu<XLEN> {
     /// Compiles blocks that have run `hot` times.
     pub fn set_backend(&mut self, backend: Option<Box<dyn Backend>>, hot: u32) {
         let memory = self.state.memory.clone();
+        // What was decoded or named before depends on it.
+        self.state.windowed.set(
+            self.state.frame.tlb.window.is_open()
+                && backend.as_ref().is_some_and(|backend| backend.can_fault()),
+        );
+        self.state.frame.tlb.flush();
+        self.state.update_contexts();
         self.compiler = backend.map(|backend| Compiler::new(backend, memory, hot));
         if let Some(compiler) = &mut self.compiler {
             compiler.set_breakpoints(&self.state, &self.breakpoints);

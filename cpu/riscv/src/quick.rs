@@ -25,7 +25,14 @@ const FLOAT_PINS: [Slot; 12] = {
 
 /// What a hart looks like to compiled code.
 pub(crate) fn layout<const XLEN: u32>() -> Layout {
-    Layout { pins: &PINS, float_pins: &FLOAT_PINS, float_flags: Slot(slot::FLOAT_FLAGS), address_bits: XLEN }
+    Layout {
+        pins: &PINS,
+        float_pins: &FLOAT_PINS,
+        float_flags: Slot(slot::FLOAT_FLAGS),
+        address_bits: XLEN,
+        // A word stands sign-extended in its slot.
+        zero_extended: false,
+    }
 }
 
 /// Kinds of calls, in bits 8 to 15 of their numbers; below them is the width of an access.

@@ -6,7 +6,7 @@ use std::cell::Cell;
 
 use cpu_core::frame::SLOTS;
 use cpu_core::{
-    Binary, BusScope, Counter, Exit, FloatFormat, FloatOp, Flow, Frame, GuestMemory, Next, Rmw, Rounding,
+    Binary, BusScope, Counter, Exit, FloatFormat, FloatOp, Flow, FrameBox, GuestMemory, Next, Rmw, Rounding,
     Semantics, Time, Unary, Width,
 };
 use cpu_fp::{Env, Flags, Round};
@@ -36,6 +36,8 @@ pub(crate) mod mode {
     pub const ROUND_NEAREST: u32 = 2;
     /// Where the low 8 bits of `vtype` start.
     pub const VTYPE_SHIFT: u32 = 2;
+    /// Data addresses are physical and nothing restricts them; for compiled code only.
+    pub const FLAT: u32 = 1 << 10;
 }
 
 /// An instruction stopped with the exception that the state has recorded.
@@ -56,7 +58,9 @@ pub struct State<const XLEN: u32> {
     pub(crate) config: HartConfig,
     pub(crate) memory: GuestMemory,
     /// Registers as [`slot`] numbers them, `pc`, the contexts of `update_contexts`, the TLB.
-    pub(crate) frame: Box<Frame>,
+    pub(crate) frame: FrameBox,
+    /// Compiled code may reach memory in the frame's window.
+    pub(crate) windowed: Cell<bool>,
     pub(crate) bus: BusScope,
     pub(crate) sys: Sys,
 
@@ -97,7 +101,9 @@ pub struct State<const XLEN: u32> {
 impl<const XLEN: u32> State<XLEN> {
     pub(crate) fn new(config: HartConfig, memory: GuestMemory) -> Self {
         let state = State {
-            frame: Frame::new(memory.clone()),
+            // Compiled code of 64-bit harts always translates.
+            frame: FrameBox::new(memory.clone(), XLEN == 32),
+            windowed: Cell::new(false),
             memory,
             bus: BusScope::default(),
             sys: Sys::default(),
@@ -188,11 +194,12 @@ impl<const XLEN: u32> State<XLEN> {
         self.leave.set(true);
     }
 
-    /// What decoded code depends on, beside its address: the bits of [`mode`], which are 10. The fetch context stands for it.
+    /// What decoded code depends on, beside its address: the bits of [`mode`], which are 11. The fetch context stands for it.
     pub(crate) fn mode(&self) -> u32 {
         let float = if self.fs() != 0 { mode::FLOAT } else { 0 };
         let nearest = if self.frm.get() == 0 { mode::ROUND_NEAREST } else { 0 };
-        float | nearest | (self.sys.vtype.get() as u32 & 0xff) << mode::VTYPE_SHIFT
+        let flat = if self.is_flat() { mode::FLAT } else { 0 };
+        float | nearest | flat | (self.sys.vtype.get() as u32 & 0xff) << mode::VTYPE_SHIFT
     }
 
     /// Sets floating-point register `r` other than by an instruction: FS stays.

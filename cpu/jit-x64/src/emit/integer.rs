@@ -310,12 +310,7 @@ impl Emitter<'_> {
             if signed && let Some(d) = self.made() {
                 self.sink.hot.widen(d, Op::Reg(d), 32, true);
             }
-            if !signed && let Some(d) = self.made()
-                // What may have been done in 64 bits.
-                && matches!(op, Binary::Sub | Binary::Add | Binary::Mul | Binary::Shl)
-            {
-                self.sink.hot.mov32(d, Op::Reg(d));
-            }
+            // The last of a word's operations leaves nothing above it.
             return;
         }
         let from = self.op(a);

@@ -4,14 +4,14 @@
 //! contexts are multiples of 8, so that an address whose low bits are left in equals no tag. What fails goes the slow
 //! way in the cold part, which comes back with the value.
 
-use cpu_core::{Binary, Tlb, Width};
+use cpu_core::{Binary, Tlb, Unary, Width};
 use cpu_jit::ir::{Node, Ref};
 
 use super::{Emitter, Loc};
 use crate::asm::Size::{D, Q};
-use crate::asm::{Op, reg};
+use crate::asm::{Op, Size, reg};
 use crate::places::{self, ARG0, ARG1, ARG2, Place, WHY};
-use crate::sink::{Bytes, Cc};
+use crate::sink::{Bytes, Cc, Sink};
 
 /// log2 of the bytes of a TLB entry.
 const ENTRY_SHIFT: u32 = 4;
@@ -38,10 +38,35 @@ const RANGE: i32 = 512;
 
 /// What [`Emitter::translate`] found.
 struct Found {
-    /// Holds the host's address of the page minus the guest's.
+    /// Holds the host's address of the page minus the guest's. In a window: only behind the check in the cold part.
     t: u8,
     /// Is free.
     u: u8,
+    /// The access goes to the window.
+    window: bool,
+    /// In a window: the jump in the cold part that is taken where the TLB does not know the page either; up to it, the
+    /// cold part makes the access itself.
+    retry: Option<usize>,
+}
+
+impl Found {
+    /// Where the access in the hot part goes.
+    fn host(&self, a: u8, offset: i32) -> (u8, u8, i32) {
+        match self.window {
+            true => (reg::FRAME, a, places::WINDOW + offset),
+            false => (self.t, a, offset),
+        }
+    }
+
+    /// Something was emitted in the hot part between the check and the access.
+    fn move_fault(&self, sink: &mut Sink) {
+        let here = sink.hot.0.len() as u32;
+        if self.window
+            && let Some((hot, _)) = sink.faults.last_mut()
+        {
+            *hot = here;
+        }
+    }
 }
 
 /// What the TLB is asked: whether the bytes from `base + first` to `base + last` are in a page that it knows.
@@ -53,15 +78,17 @@ struct Check {
     /// Bits of the last byte's address that the tag is compared with: the page, and those that must be zero.
     keep: i32,
     table: i32,
+    /// Of the sum of base and distance.
+    size: Size,
 }
 
 impl Check {
     /// Leaves the entry's place in `t`, and flags that say whether it is the one.
     fn emit(&self, b: &mut Bytes, t: u8, u: u8) {
-        let &Check { base, first, last, keep, table } = self;
+        let &Check { base, first, last, keep, table, size } = self;
         let mut from = base;
         if first != 0 {
-            b.lea(Q, u, base, first);
+            b.lea(size, u, base, first);
             from = u;
         }
         b.rorx(Q, t, from, 12 - ENTRY_SHIFT as u8);
@@ -69,7 +96,7 @@ impl Check {
         match last {
             _ if last == first && first != 0 => {}
             0 => b.mov(u, Op::Reg(base)),
-            _ => b.lea(Q, u, base, last),
+            _ => b.lea(size, u, base, last),
         }
         b.and(Q, u, Op::Imm(keep));
         b.or(Q, u, Op::Home(places::DATA_CONTEXT));
@@ -96,6 +123,38 @@ pub(super) fn defers(nodes: &[Node], node: &Node) -> bool {
     // Far from any overflow of what is added to it.
     let small = |by: u64| (by as i64).unsigned_abs() < 1 << 30;
     matches!(nodes.get(by.0 as usize), Some(Node::Const(by)) if small(*by))
+}
+
+/// Whether nothing of a value is above its 32 bits.
+fn is_word(nodes: &[Node], value: Ref, zero_extended: bool) -> bool {
+    match nodes.get(value.0 as usize) {
+        Some(Node::Const(value)) => *value >> 32 == 0,
+        Some(Node::Get(_)) => zero_extended,
+        Some(Node::Unary(Unary::Zext8 | Unary::Zext16 | Unary::Zext32, _)) => true,
+        Some(Node::Binary(Binary::Ror32, ..)) => true,
+        Some(Node::Load { width, signed: false, .. }) => width.bytes() <= 4,
+        _ => false,
+    }
+}
+
+/// Whether `node` is the address of an access to a window which adds it up itself: the sum of a word and a small number.
+pub(super) fn defers_to_window(
+    nodes: &[Node],
+    loc: &[Loc],
+    node: &Node,
+    user: &Node,
+    at: u32,
+    zero_extended: bool,
+) -> bool {
+    let Node::Unary(Unary::Zext32, sum) = *node else { return false };
+    let (base, by) = parts(nodes, loc, sum);
+    let near = by.unsigned_abs() < cpu_core::Window::MARGIN as u32 - 8;
+    let is_address = match *user {
+        Node::Load { addr, .. } => addr.0 == at,
+        Node::Store { addr, value, .. } => addr.0 == at && value.0 != at,
+        _ => false,
+    };
+    is_address && base != sum && near && is_word(nodes, base, zero_extended)
 }
 
 /// Finds the groups of a block.
@@ -144,24 +203,59 @@ pub(super) fn group(nodes: &[Node], loc: &[Loc], groups: &mut Vec<Group>, group_
 impl Emitter<'_> {
     /// The parts of an address: a value in a register, and a distance.
     fn parts(&self, addr: Ref) -> (Ref, i32) {
-        parts(self.unit.nodes, &self.scratch.loc, addr)
+        let (nodes, loc) = (self.unit.nodes, &self.scratch.loc);
+        match nodes.get(addr.0 as usize) {
+            // A sum that the window's margin wraps as the guest does.
+            Some(&Node::Unary(Unary::Zext32, sum)) if loc.get(addr.0 as usize) == Some(&Loc::Deferred) => {
+                parts(nodes, loc, sum)
+            }
+            _ => parts(nodes, loc, addr),
+        }
+    }
+
+    /// A register that holds the base of an access; in a window, without anything above its 32 bits.
+    fn address_reg(&mut self, base: Ref) -> u8 {
+        if !self.unit.flat || is_word(self.unit.nodes, base, self.places.layout.zero_extended) {
+            return self.reg(base);
+        }
+        let from = self.op(base);
+        let r = self.scratch();
+        self.sink.hot.mov32(r, from);
+        r
+    }
+
+    /// The check of one access.
+    fn check(&self, base: u8, offset: i32, width: Width, table: i32) -> Check {
+        let keep = -4096 | (width.bytes() as i32 - 1);
+        Check { base, first: offset, last: offset, keep, table, size: self.address_size() }
+    }
+
+    fn address_size(&self) -> Size {
+        if self.places.layout.address_bits == 32 { D } else { Q }
     }
 
     /// Finds the host's address of `base + offset` minus that address. The cold part that it begins goes on where the TLB does
     /// not know.
     fn translate(&mut self, base: u8, offset: i32, width: Width, table: i32) -> Found {
         let (t, u) = (self.scratch(), self.scratch());
+        if self.unit.flat {
+            self.sink.faults_to_here();
+            self.check(base, offset, width, table).emit(&mut self.sink.cold, t, u);
+            let here = self.sink.here_cold();
+            let miss = self.sink.jcc_cold(Cc::NE, here);
+            self.sink.cold.load_table(t, t, table + 8);
+            return Found { t, u, window: true, retry: Some(miss) };
+        }
         let number = self.scratch.group_of.get(self.at as usize).copied().unwrap_or(NONE);
         let group = self.scratch.groups.get(number as usize).copied().filter(|group| group.count > 1);
-        let one =
-            Check { base, first: offset, last: offset, keep: -4096 | (width.bytes() as i32 - 1), table };
+        let one = self.check(base, offset, width, table);
         let cold = self.sink.here_cold();
         let known = group.and_then(|group| group.place);
         let Some(place) = known.or_else(|| group.and_then(|_| self.spare_place())) else {
             one.emit(&mut self.sink.hot, t, u);
             self.sink.jcc(Cc::NE, cold);
             self.sink.hot.load_table(t, t, table + 8);
-            return Found { t, u };
+            return Found { t, u, window: false, retry: None };
         };
         if known.is_some() {
             // Checked before; zero if that failed.
@@ -185,17 +279,17 @@ impl Emitter<'_> {
         let back = self.sink.here();
         self.sink.jmp_cold(back);
         self.sink.land_cold(slow);
-        Found { t, u }
+        Found { t, u, window: false, retry: None }
     }
 
     /// The rest of the cold part of an access: its address as an operand of the helper.
     fn slow_address(&mut self, found: &Found, base: u8, offset: i32) {
-        let why = self.here();
+        let (why, size) = (self.here(), self.address_size());
         let cold = &mut self.sink.cold;
         let address = if offset == 0 {
             base
         } else {
-            cold.lea(Q, found.t, base, offset);
+            cold.lea(size, found.t, base, offset);
             found.t
         };
         cold.mov_home(ARG0, Op::Reg(address));
@@ -219,28 +313,41 @@ impl Emitter<'_> {
             self.evacuate(slot, None);
         }
         let (base, offset) = self.parts(addr);
-        let a = self.reg(base);
-        let found = self.translate(a, offset, width, places::TLB_READ);
-        let t = found.t;
+        let a = self.address_reg(base);
+        let mut found = self.translate(a, offset, width, places::TLB_READ);
+        let vector = match slot {
+            Some((slot, Place::X(x))) if width == Width::B8 => Some((slot, x)),
+            _ => None,
+        };
+        let d = match slot {
+            Some((_, Place::Reg(pin))) => pin,
+            _ => found.t,
+        };
+        let read = |b: &mut Bytes, (host, a, offset)| match vector {
+            Some((_, x)) => b.load_x(x, host, a, offset),
+            None => b.load(d, (host, a, offset), width.bytes(), signed),
+        };
+        read(&mut self.sink.hot, found.host(a, offset));
+        let miss = found.retry.take().map(|miss| {
+            read(&mut self.sink.cold, (found.t, a, offset));
+            let back = self.sink.here();
+            self.sink.jmp_cold(back);
+            miss
+        });
+        miss.into_iter().for_each(|miss| self.sink.land_cold(miss));
         self.slow_address(&found, a, offset);
         let trampoline = self.fixed(Self::trampoline(self.shared.load, width));
         self.sink.call_cold(trampoline);
-        match slot {
-            Some((slot, Place::X(x))) if width == Width::B8 => {
-                self.sink.hot.load_x(x, t, a, offset);
+        match vector {
+            Some((slot, x)) => {
                 self.sink.cold.load_x_home(x, ARG0);
                 self.alias(self.at, slot);
             }
-            _ => {
-                let d = match slot {
-                    Some((_, Place::Reg(pin))) => pin,
-                    _ => t,
-                };
-                self.sink.hot.load(d, (t, a, offset), width.bytes(), signed);
+            None => {
                 self.sink.cold.widen(d, Op::Home(ARG0), width.bits(), signed);
                 match slot {
                     Some((slot, Place::Reg(_))) => self.alias(self.at, slot),
-                    _ => self.bind(t),
+                    _ => self.bind(found.t),
                 }
             }
         }
@@ -283,28 +390,36 @@ impl Emitter<'_> {
             }
         };
         let (base, offset) = self.parts(addr);
-        let a = self.reg(base);
-        let found = self.translate(a, offset, width, places::TLB_WRITE);
-        let t = found.t;
-        self.slow_address(&found, a, offset);
-        let operand = match operand {
-            Op::Home(disp) if x.is_none() => {
-                let v = found.u;
-                self.sink.hot.mov(v, Op::Home(disp));
-                self.sink.cold.mov(v, Op::Home(disp));
-                Op::Reg(v)
-            }
-            operand => operand,
+        let a = self.address_reg(base);
+        let mut found = self.translate(a, offset, width, places::TLB_WRITE);
+        let (value, home) = match operand {
+            Op::Home(disp) if x.is_none() => (Op::Reg(found.u), Some(disp)),
+            operand => (operand, None),
         };
+        let write = |b: &mut Bytes, place| match x {
+            Some(x) => b.store_x(place, x, width.bytes()),
+            None => b.store(place, value, width.bytes()),
+        };
+        let fetch = |b: &mut Bytes| {
+            if let (Op::Reg(v), Some(disp)) = (value, home) {
+                b.mov(v, Op::Home(disp));
+            }
+        };
+        fetch(&mut self.sink.hot);
+        found.move_fault(&mut self.sink);
+        write(&mut self.sink.hot, found.host(a, offset));
+        if let Some(miss) = found.retry.take() {
+            fetch(&mut self.sink.cold);
+            write(&mut self.sink.cold, (found.t, a, offset));
+            let back = self.sink.here();
+            self.sink.jmp_cold(back);
+            self.sink.land_cold(miss);
+        }
+        self.slow_address(&found, a, offset);
+        fetch(&mut self.sink.cold);
         match x {
-            Some(x) => {
-                self.sink.hot.store_x((t, a, offset), x, width.bytes());
-                self.sink.cold.store_x_home(ARG1, x);
-            }
-            None => {
-                self.sink.hot.store((t, a, offset), operand, width.bytes());
-                self.sink.cold.mov_home(ARG1, operand);
-            }
+            Some(x) => self.sink.cold.store_x_home(ARG1, x),
+            None => self.sink.cold.mov_home(ARG1, value),
         }
         let trampoline = self.fixed(Self::trampoline(self.shared.store, width));
         self.sink.call_cold(trampoline);

@@ -139,6 +139,7 @@ impl<'a> Emitter<'a> {
     /// Finds which nodes wait for their user, and how long each value is needed.
     fn plan(&mut self) {
         let nodes = self.unit.nodes;
+        let (flat, zero_extended) = (self.unit.flat, self.places.layout.zero_extended);
         let Scratch { last, user, loc, aliases, spilled, groups, group_of } = &mut *self.scratch;
         aliases.clear();
         spilled.clear();
@@ -161,11 +162,18 @@ impl<'a> Emitter<'a> {
             let Some(only) = nodes.get(user[at] as usize) else { continue };
             // A word's shift takes it from where it is, which a narrow sum that waits for it is not.
             let deep = matches!(*node, Node::Unary(_, word) if loc[word.0 as usize] == Loc::Deferred);
-            if !deep && defers(nodes, node, only, at as u32) {
+            if !deep && defers(nodes, node, only, at as u32)
+                || flat && memory::defers_to_window(nodes, loc, node, only, at as u32, zero_extended)
+            {
                 loc[at] = Loc::Deferred;
             }
         }
-        memory::group(nodes, loc, groups, group_of);
+        if flat {
+            groups.clear();
+            group_of.clear();
+        } else {
+            memory::group(nodes, loc, groups, group_of);
+        }
         for (at, node) in nodes.iter().enumerate().rev() {
             let when = if loc[at] == Loc::Deferred { last[at] } else { at as u32 };
             node.operands(|Ref(operand)| {

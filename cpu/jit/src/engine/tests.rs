@@ -65,6 +65,9 @@ impl Backend for Fake {
         (Exit::Lookup, 5)
     }
 
+    fn can_fault(&self) -> bool {
+        false
+    }
     fn annotate(&mut self, _: bool) {}
 
     fn list(&self, _: &Compiled, _: &dyn Fn(Slot) -> String) -> Option<Vec<HostLine>> {
@@ -81,7 +84,7 @@ impl Backend for Fake {
 }
 
 struct Guest {
-    frame: Box<Frame>,
+    frame: cpu_core::FrameBox,
     flags: Cell<u8>,
 }
 
@@ -125,7 +128,13 @@ impl Rig {
         let memory = GuestMemory::new(vec![ram]).unwrap();
         let log = Arc::<Mutex<Vec<Did>>>::default();
         let fake = Fake { log: log.clone(), held: 0, made: 0, room };
-        let layout = Layout { pins: &[], float_pins: &[], float_flags: Slot(0), address_bits: 64 };
+        let layout = Layout {
+            pins: &[],
+            float_pins: &[],
+            float_flags: Slot(0),
+            address_bits: 64,
+            zero_extended: false,
+        };
         let engine = Engine::new(Box::new(fake), layout, memory.clone());
         Rig { engine, guest: Guest { frame: Frame::new(memory.clone()), flags: Cell::new(0) }, memory, log }
     }
@@ -135,7 +144,7 @@ impl Rig {
         self.memory.mark_code(paddr, 4);
         let nodes = [Node::JumpBy(by)];
         let offset = (paddr & 0xfff) as u32;
-        let unit = Unit { nodes: &nodes, calls: &[], instructions: 1, bytes: 4, offset };
+        let unit = Unit { nodes: &nodes, calls: &[], instructions: 1, bytes: 4, offset, flat: false };
         self.engine.compile((paddr, 0), &self.guest.frame, &unit)
     }
 
@@ -218,7 +227,7 @@ fn a_full_back_end_starts_again() {
 
     let mut none = Rig::new(0);
     assert_eq!(none.compile(0x1000, 0), None, "not even into an empty one");
-    let unit = Unit { nodes: &[], calls: &[], instructions: 100, bytes: 4, offset: 0 };
+    let unit = Unit { nodes: &[], calls: &[], instructions: 100, bytes: 4, offset: 0, flat: false };
     rig.did();
     assert_eq!(rig.engine.compile((0x1000, 0), &rig.guest.frame, &unit), None);
     assert_eq!(rig.did(), [], "too complex is no reason to drop anything");

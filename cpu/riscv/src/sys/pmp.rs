@@ -83,6 +83,14 @@ impl Pmp {
         }
     }
 
+    /// Whether `privilege` may access everything, of the first `entries` entries.
+    pub fn permits_all(&self, entries: usize, privilege: Privilege) -> bool {
+        match privilege {
+            Privilege::Machine => self.cfg.iter().take(entries).all(|cfg| cfg.get() & LOCK == 0),
+            _ => entries == 0,
+        }
+    }
+
     /// Whether `privilege` may access `addr..addr+len` (inside one page), of the first `entries` entries.
     pub fn check(
         &self,

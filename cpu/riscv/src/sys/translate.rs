@@ -79,6 +79,14 @@ impl<const XLEN: u32> State<XLEN> {
         ContextKey { space: self.space(privilege), mode: bits | privilege as u32 }
     }
 
+    /// Whether compiled code may take data addresses for physical ones.
+    pub(crate) fn is_flat(&self) -> bool {
+        let privilege = self.data_privilege();
+        self.windowed.get()
+            && (privilege == Privilege::Machine || self.scheme().is_none())
+            && self.sys.pmp.permits_all(self.config.pmp_entries, privilege)
+    }
+
     /// Recomputes the TLB contexts after a change of privilege, `mstatus`, `satp`, of what [`State::mode`] tells, or after a
     /// flush.
     pub(crate) fn update_contexts(&self) {
