@@ -6,7 +6,7 @@ use std::cell::Cell;
 
 use cpu_core::frame::SLOTS;
 use cpu_core::{
-    Binary, BusScope, Counter, Exit, FloatFormat, FloatOp, Flow, Frame, GuestMemory, Next, Rmw, Rounding,
+    Binary, BusScope, Counter, Exit, FloatFormat, FloatOp, Flow, FrameBox, GuestMemory, Next, Rmw, Rounding,
     Semantics, Time, Unary, Width,
 };
 use cpu_fp::{Env, Flags};
@@ -37,7 +37,7 @@ pub struct State {
     pub(crate) config: ArmConfig,
     pub(crate) memory: GuestMemory,
     /// Registers as [`crate::slot`] numbers them, `pc`, the contexts of `update_contexts`, the TLB.
-    pub(crate) frame: Box<Frame>,
+    pub(crate) frame: FrameBox,
     pub(crate) bus: BusScope,
     pub(crate) sys: sys::System,
 
@@ -81,7 +81,7 @@ pub struct State {
 impl State {
     pub(crate) fn new(config: ArmConfig, memory: GuestMemory) -> Self {
         let mut state = State {
-            frame: Frame::new(memory.clone()),
+            frame: FrameBox::new(memory.clone(), true),
             memory,
             bus: BusScope::default(),
             sys: sys::System::new(&config),

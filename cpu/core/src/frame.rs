@@ -5,9 +5,7 @@
 
 use std::cell::Cell;
 
-use crate::memory::GuestMemory;
 use crate::tlb::Tlb;
-use crate::window::FrameBox;
 
 /// Number of slots.
 pub const SLOTS: usize = 128;
@@ -60,11 +58,6 @@ impl Frame {
     pub fn forget_jumps(&self) {
         self.jumps.iter().for_each(|jump| jump.key.set(0));
     }
-
-    /// A frame of zeros with an empty TLB over `memory`, without a [`crate::Window`].
-    pub fn new(memory: GuestMemory) -> FrameBox {
-        FrameBox::new(memory, false)
-    }
 }
 
 #[cfg(test)]
@@ -72,12 +65,13 @@ mod tests {
     use std::mem::{align_of, offset_of, size_of};
 
     use super::*;
-    use crate::memory::{MemoryKind, RegionSpec};
+    use crate::memory::{GuestMemory, MemoryKind, RegionSpec};
+    use crate::window::FrameBox;
 
     #[test]
     fn a_frame_starts_empty_and_its_parts_lie_where_compiled_code_looks() {
         let ram = RegionSpec { name: "ram".into(), base: 0, size: 0x1000, kind: MemoryKind::Ram };
-        let frame = Frame::new(GuestMemory::new(vec![ram]).unwrap());
+        let frame = FrameBox::new(GuestMemory::new(vec![ram]).unwrap(), false);
         assert!(frame.slots.iter().chain(&frame.spill).chain(&frame.exit).all(|cell| cell.get() == 0));
         assert!(frame.jumps.iter().all(|jump| jump.key.get() | jump.code.get() == 0));
         assert_eq!(frame.tlb.memory().regions().len(), 1);

@@ -433,7 +433,7 @@ mod tests {
     fn frame() -> FrameBox {
         let ram = RegionSpec { name: "ram".into(), base: RAM, size: 0x4_0000, kind: MemoryKind::Ram };
         let rom = RegionSpec { name: "rom".into(), base: 0x1000, size: 0x1000, kind: MemoryKind::Rom };
-        Frame::new(GuestMemory::new(vec![ram, rom]).unwrap())
+        FrameBox::new(GuestMemory::new(vec![ram, rom]).unwrap(), false)
     }
 
     const USER: ContextKey = ContextKey { space: 7, mode: 0 };

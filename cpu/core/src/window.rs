@@ -98,7 +98,8 @@ impl Window {
         }
         let write = if writable { MprotectFlags::WRITE } else { MprotectFlags::empty() };
         // SAFETY: the page lies in the window. Only rights change, and compiled code answers every fault there.
-        let done = unsafe { rustix::mm::mprotect(at.cast(), PAGE_SIZE as usize, MprotectFlags::READ | write) };
+        let done =
+            unsafe { rustix::mm::mprotect(at.cast(), PAGE_SIZE as usize, MprotectFlags::READ | write) };
         if done.is_err() && !writable {
             // The page must not be written: without it, all accesses go the slow way.
             // SAFETY: as above.

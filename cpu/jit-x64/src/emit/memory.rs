@@ -328,13 +328,12 @@ impl Emitter<'_> {
             None => b.load(d, (host, a, offset), width.bytes(), signed),
         };
         read(&mut self.sink.hot, found.host(a, offset));
-        let miss = found.retry.take().map(|miss| {
+        if let Some(miss) = found.retry.take() {
             read(&mut self.sink.cold, (found.t, a, offset));
             let back = self.sink.here();
             self.sink.jmp_cold(back);
-            miss
-        });
-        miss.into_iter().for_each(|miss| self.sink.land_cold(miss));
+            self.sink.land_cold(miss);
+        }
         self.slow_address(&found, a, offset);
         let trampoline = self.fixed(Self::trampoline(self.shared.load, width));
         self.sink.call_cold(trampoline);
@@ -406,7 +405,7 @@ impl Emitter<'_> {
             }
         };
         fetch(&mut self.sink.hot);
-        found.move_fault(&mut self.sink);
+        found.move_fault(self.sink);
         write(&mut self.sink.hot, found.host(a, offset));
         if let Some(miss) = found.retry.take() {
             fetch(&mut self.sink.cold);
