@@ -1,6 +1,6 @@
 //! Wires what hangs on GPIO pins.
 
-use devices_core::device::floating;
+use devices_core::device::{floating, lent, pad, taken};
 use devices_core::pins::PROPERTIES;
 use devices_core::{DeviceId, Target, Wires, pin};
 use machine_configs::{Description, DeviceIndex, DeviceNode};
@@ -16,6 +16,9 @@ struct End {
     output: bool,
 }
 
+/// Pins of a GPIO controller that lends them.
+const PORT: u32 = 32;
+
 /// Connects the pins of `node`, whose lines are those of `device` from `base` on; `part` is its position among its
 /// siblings.
 pub fn connect(
@@ -29,6 +32,15 @@ pub fn connect(
     let parent = node.parent.map(|parent| &description.devices[parent]);
     let is_part_of = |name: &str| parent.is_some_and(|parent| parent.compatible.iter().any(|c| c == name));
     let (key, led) = (is_part_of("gpio-keys"), is_part_of("gpio-leds"));
+    for reference in node.references("hyperemu,pins") {
+        let Some(&gpio) = reference.target.and_then(|target| ids.get(&target)) else { continue };
+        for line in 0..PORT {
+            let own = reference.index as u32 * PORT + line;
+            wires.connect(gpio, pad(line), Target::Device(device), base + pin(own));
+            wires.connect(device, base + pin(own), Target::Device(gpio), lent(line));
+            wires.connect(device, base + taken(own), Target::Device(gpio), taken(line));
+        }
+    }
     for reference in &node.references {
         let (Some(&gpio), Some(&line)) =
             (reference.target.and_then(|target| ids.get(&target)), reference.cells.first())

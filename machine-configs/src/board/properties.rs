@@ -20,6 +20,8 @@ enum Type {
     Address,
     /// Two cells.
     Pair,
+    /// References to nodes, without arguments.
+    References,
 }
 
 /// Where a property may stand.
@@ -36,7 +38,7 @@ enum Place {
 const VIRTIO_DEVICES: &[&str] = &["gpu", "keyboard", "tablet", "touch", "blk", "net", "rng", "9p", "console"];
 
 /// Every property: name, place, type.
-const TABLE: [(&str, Place, Type); 19] = [
+const TABLE: [(&str, Place, Type); 21] = [
     ("bit-band", Place::Anywhere, Type::Flag),
     ("boot", Place::Root, Type::OneOf(&["sbi", "flash", "elf", "vectors"])),
     ("color", Place::Anywhere, Type::Text),
@@ -49,6 +51,8 @@ const TABLE: [(&str, Place, Type); 19] = [
     ("mac", Place::Anywhere, Type::Text),
     ("max-cpus", Place::Cpus, Type::Number(1, 512)),
     ("max-size", Place::Memory, Type::Size),
+    ("part", Place::Anywhere, Type::Number(0x51000, 0x53fff)),
+    ("pins", Place::Anywhere, Type::References),
     ("position", Place::Anywhere, Type::Pair),
     ("reset-vector", Place::Root, Type::Address),
     ("skin", Place::Root, Type::Text),
@@ -115,6 +119,7 @@ fn mistyped(p: &Property, kind: Type) -> Option<String> {
         Type::Size => (props::number(p).is_some_and(|v| v > 0), "one or two cells, not 0".into()),
         Type::Address => (props::number(p).is_some(), "one or two cells".into()),
         Type::Pair => (p.data.len() == 8, "two cells".into()),
+        Type::References => (p.cells().is_some(), "references, as in <&label>".into()),
     };
     (!right).then_some(what)
 }

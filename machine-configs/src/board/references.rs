@@ -4,7 +4,7 @@ use super::{describe::Context, description::Reference};
 use crate::tree::NodeId;
 
 /// Property, and the property of the node referred to that counts the arguments. A leading `*` stands for any prefix.
-const KINDS: [(&str, &str); 14] = [
+const KINDS: [(&str, &str); 15] = [
     ("gpios", "#gpio-cells"),
     ("gpio", "#gpio-cells"),
     ("*-gpios", "#gpio-cells"),
@@ -19,6 +19,7 @@ const KINDS: [(&str, &str); 14] = [
     ("power-domains", "#power-domain-cells"),
     ("thermal-sensors", "#thermal-sensor-cells"),
     ("regmap", ""),
+    ("hyperemu,pins", ""),
 ];
 
 fn counted_by(property: &str) -> Option<&'static str> {
