@@ -98,6 +98,8 @@ pub enum Written {
     Task(u32),
     /// Software clears the event at this offset.
     Cleared(u32),
+    /// INTEN changed.
+    Enabled,
     /// It is for a register of the model's own.
     Other,
 }
@@ -211,7 +213,7 @@ impl Block {
             _ => return Written::Other,
         }
         self.update(ctx);
-        Written::Common
+        if offset == SHORTS { Written::Common } else { Written::Enabled }
     }
 
     fn names(&self, table: &[(&str, u32)], offset: u32) -> bool {
@@ -262,6 +264,9 @@ pub trait Peripheral: Component {
 
     /// Software cleared an event.
     fn cleared(&mut self, _block: &mut Block, _ctx: &mut Ctx, _event: u32) {}
+
+    /// Software changed INTEN.
+    fn enabled_changed(&mut self, _block: &mut Block, _ctx: &mut Ctx) {}
 
     /// See [`Device::event`].
     fn event(&mut self, _block: &mut Block, _ctx: &mut Ctx, _token: u32) {}
@@ -418,6 +423,7 @@ impl<P: Peripheral> Device for Nordic<P> {
                 Written::Common => {}
                 Written::Task(task) => model.task(block, ctx, task),
                 Written::Cleared(event) => model.cleared(block, ctx, event),
+                Written::Enabled => model.enabled_changed(block, ctx),
                 Written::Other => return model.write(block, ctx, at, value),
             }
             Some(())

@@ -1,10 +1,34 @@
 //! Peripherals of Nordic Semiconductor's nRF51 and nRF52 series.
 //!
 //! * [`block`]: tasks, events, shorts and interrupts, which all of them share.
+//! * [`ppi`]: connects events to tasks of other peripherals.
 
 pub mod block;
+pub mod clock;
+pub mod ficr;
+pub mod gpio;
+pub mod gpiote;
+pub mod nvmc;
+pub mod ppi;
+pub mod rtc;
+pub mod timer;
 
-use devices_core::Model;
+use devices_core::{BuildArgs, BuildError, Model};
 
 /// The models of this folder.
-pub static MODELS: &[Model] = &[];
+pub static MODELS: &[Model] = &[
+    clock::MODEL,
+    ficr::MODEL,
+    gpio::MODEL,
+    gpiote::MODEL,
+    nvmc::MODEL,
+    ppi::MODEL,
+    rtc::MODEL,
+    timer::MODEL,
+];
+
+/// The bus address of a peripheral: where its first `reg` is.
+pub(crate) fn base_address(args: &BuildArgs) -> Result<u32, BuildError> {
+    let first = args.node.regs().first().and_then(|(base, _)| u32::try_from(*base).ok());
+    first.ok_or_else(|| BuildError::property("reg", "an address below 4 GiB is expected"))
+}
