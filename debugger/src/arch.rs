@@ -11,6 +11,8 @@ pub enum Architecture {
     Riscv32,
     /// RV64.
     Riscv64,
+    /// Arm of the M profile.
+    ArmM,
 }
 
 impl Architecture {
@@ -19,11 +21,19 @@ impl Architecture {
         match self {
             Architecture::Riscv32 => "riscv:rv32",
             Architecture::Riscv64 => "riscv:rv64",
+            Architecture::ArmM => "arm",
         }
     }
 
     /// The standard feature of its target description in which gdb looks for a register.
     pub fn feature(self, register: &RegisterInfo) -> &'static str {
+        if self == Architecture::ArmM {
+            return match register.group {
+                RegisterGroup::General => "org.gnu.gdb.arm.m-profile",
+                RegisterGroup::Float | RegisterGroup::Vector => "org.gnu.gdb.arm.vfp",
+                RegisterGroup::System => "org.gnu.gdb.arm.m-system",
+            };
+        }
         match register.group {
             _ if register.name == "priv" => "org.gnu.gdb.riscv.virtual",
             RegisterGroup::General => "org.gnu.gdb.riscv.cpu",

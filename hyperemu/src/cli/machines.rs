@@ -98,8 +98,17 @@ fn print_tree(board: &Description, machine: &Machine) {
     say!("\ncores");
     for cpu in &board.cpus {
         let mmu = cpu.mmu.as_deref().map_or(String::new(), |mmu| format!(", {mmu}"));
+        let mhz = cpu.clock_hz / 1_000_000;
+        if let Some(arm) = &cpu.arm {
+            let fpu = if arm.fpu { ", FPU" } else { "" };
+            let mpu =
+                if arm.mpu_regions > 0 { format!(", MPU of {}", arm.mpu_regions) } else { String::new() };
+            say!("  {} {mhz} MHz, {}{fpu}{mpu}", cpu.path, arm.part);
+            say!("    {} interrupts of {} priorities", arm.interrupts, 1 << arm.priority_bits);
+            continue;
+        }
         let base = cpu.isa_base.as_deref().unwrap_or("?");
-        say!("  {} {} MHz, {base}{mmu}", cpu.path, cpu.clock_hz / 1_000_000);
+        say!("  {} {mhz} MHz, {base}{mmu}", cpu.path);
         say!("    {}", cpu.isa_extensions.join(" "));
     }
     say!("\nmemory");

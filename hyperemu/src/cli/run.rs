@@ -10,10 +10,10 @@ use crate::host::resources::HostResources;
 use crate::host::runner::{Cue, Ending, Runner, Setup, Viewer};
 use crate::host::window::Window;
 use crate::host::{screenshot, stats};
-use crate::machine::Machine;
 use crate::machine::boot::{self, BootFiles, Layout};
 use crate::machine::build::{self, Options};
 use crate::machine::jit::JitMode;
+use crate::machine::{Machine, vectors};
 use crate::{debug, images, load};
 use cpu_core::Time;
 use devices_core::{Frame, Port, Rng};
@@ -101,6 +101,12 @@ pub fn assemble(board: &Board, args: &RunArgs, seed: u64) -> Result<Machine, Usa
         extra.push(image);
     }
     let files = BootFiles { firmware, image, initrd, extra, bare };
+    if arch == load::Arch::ArmM {
+        let table = description.reset_vector.unwrap_or(0);
+        machine.plan = vectors::plan(&machine.bus.services.memory, table, files)?;
+        start(&mut machine, args)?;
+        return Ok(machine);
+    }
     let ram = description.ram().next();
     let (ram_base, ram_size) = ram.map_or((0, 0), |region| (region.base, region.size));
     let xlen = if arch == load::Arch::Riscv32 { 32 } else { 64 };
@@ -134,14 +140,20 @@ pub fn assemble(board: &Board, args: &RunArgs, seed: u64) -> Result<Machine, Usa
         board.dtb(&chosen)
     };
     machine.plan = boot::plan(&layout, files, dtb)?;
-    boot::apply(&mut machine, boot::Power::On);
+    start(&mut machine, args)?;
+    Ok(machine)
+}
+
+/// Switches the machine on, and sets its surroundings.
+fn start(machine: &mut Machine, args: &RunArgs) -> Result<(), UsageError> {
+    boot::apply(machine, boot::Power::On);
     for (name, value) in &args.set {
         machine.set_control(name, value).map_err(|error| {
             UsageError::new(format!("--set {name}={value}: {error}"))
-                .help(format!("`hyperemu machine show {} --controls` lists them", description.name))
+                .help(format!("`hyperemu machine show {} --controls` lists them", machine.name))
         })?;
     }
-    Ok(machine)
+    Ok(())
 }
 
 /// Has compiled blocks listed.

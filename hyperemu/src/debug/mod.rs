@@ -63,6 +63,7 @@ impl Target for Debugged<'_, '_> {
         match self.runner.machine.cores.first() {
             Some(Cpu::RiscV(hart)) if hart.config().xlen == 32 => Architecture::Riscv32,
             Some(Cpu::RiscV(_)) | None => Architecture::Riscv64,
+            Some(Cpu::Arm(_)) => Architecture::ArmM,
         }
     }
 

@@ -93,8 +93,10 @@ pub fn call(machine: &mut Machine, index: usize) {
 }
 
 fn hart(machine: &mut Machine, index: usize) -> &mut Hart {
-    let Cpu::RiscV(hart) = &mut machine.cores[index];
-    hart
+    match &mut machine.cores[index] {
+        Cpu::RiscV(hart) => hart,
+        Cpu::Arm(_) => unreachable!("only harts call an SBI"),
+    }
 }
 
 enum Outcome {

@@ -8,7 +8,9 @@ use object::{Endianness, FileKind};
 /// The loadable segments at their physical addresses, and the entry point. The error says what is wrong.
 pub fn parse(bytes: &[u8], arch: Arch) -> Result<(Vec<Segment>, u64), String> {
     match (FileKind::parse(bytes), arch) {
-        (Ok(FileKind::Elf32), Arch::Riscv32) => read::<elf::FileHeader32<Endianness>>(bytes, arch),
+        (Ok(FileKind::Elf32), Arch::Riscv32 | Arch::ArmM) => {
+            read::<elf::FileHeader32<Endianness>>(bytes, arch)
+        }
         (Ok(FileKind::Elf64), Arch::Riscv64) => read::<elf::FileHeader64<Endianness>>(bytes, arch),
         (Ok(FileKind::Elf32), _) => Err(format!("a 32-bit ELF file; this machine is {arch}")),
         (Ok(FileKind::Elf64), _) => Err(format!("a 64-bit ELF file; this machine is {arch}")),
@@ -21,8 +23,9 @@ fn read<H: FileHeader<Endian = Endianness>>(bytes: &[u8], arch: Arch) -> Result<
     let header = H::parse(bytes).map_err(broken)?;
     let endian = header.endian().map_err(broken)?;
     let machine = header.e_machine(endian);
-    if machine != elf::EM_RISCV || endian != Endianness::Little {
-        return Err(format!("an ELF file for {}; this machine is {arch}", machine_name(machine)));
+    let expected = if arch == Arch::ArmM { elf::EM_ARM } else { elf::EM_RISCV };
+    if machine != expected || endian != Endianness::Little {
+        return Err(format!("an ELF file for {}; this machine is {arch}", machine_name(machine, endian)));
     }
     let file_type = header.e_type(endian);
     if file_type != elf::ET_EXEC && file_type != elf::ET_DYN {
@@ -53,13 +56,14 @@ fn read<H: FileHeader<Endian = Endianness>>(bytes: &[u8], arch: Arch) -> Result<
     Ok((segments, header.e_entry(endian).into()))
 }
 
-fn machine_name(machine: elf::Machine) -> String {
-    match machine {
+fn machine_name(machine: elf::Machine, endian: Endianness) -> String {
+    let name = match machine {
         elf::EM_AARCH64 => "AArch64".into(),
         elf::EM_ARM => "Arm".into(),
         elf::EM_X86_64 => "x86-64".into(),
         elf::EM_386 => "x86".into(),
-        elf::EM_RISCV => "big-endian RISC-V".into(),
+        elf::EM_RISCV => "RISC-V".into(),
         other => format!("machine number {}", other.0),
-    }
+    };
+    if endian == Endianness::Big { format!("big-endian {name}") } else { name }
 }

@@ -19,6 +19,9 @@ pub fn parse(bytes: &[u8], arch: Arch) -> Result<Option<Format>, String> {
     if magic(56) != Some(b"RSC\x05") {
         return Ok(None);
     }
+    if arch == Arch::ArmM {
+        return Err(format!("a Linux kernel for RISC-V; this machine is {arch}"));
+    }
     let (Some(text_offset), Some(image_size)) = (word(8), word(16)) else { return Ok(None) };
     let expected = if arch == Arch::Riscv32 { 0x40_0000 } else { 0x20_0000 };
     if text_offset != expected {

@@ -33,6 +33,8 @@ pub enum Arch {
     Riscv32,
     /// 64-bit RISC-V.
     Riscv64,
+    /// Arm of the M profile: Thumb.
+    ArmM,
 }
 
 impl std::fmt::Display for Arch {
@@ -40,6 +42,7 @@ impl std::fmt::Display for Arch {
         f.write_str(match self {
             Arch::Riscv32 => "32-bit RISC-V",
             Arch::Riscv64 => "64-bit RISC-V",
+            Arch::ArmM => "Arm Cortex-M",
         })
     }
 }

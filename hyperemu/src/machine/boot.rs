@@ -25,6 +25,11 @@ pub enum Start {
         /// Address of OpenSBI's `fw_dynamic_info` (a2), zero if there is none.
         dynamic_info: u64,
     },
+    /// M-profile cores start as the vector table says: a stack pointer and an address.
+    Vectors {
+        /// Address of the table.
+        table: u64,
+    },
 }
 
 /// What memory and cores hold at power-on.
@@ -207,7 +212,7 @@ fn place(image: Image, layout: &Layout, supervised: bool) -> Result<Image, BootE
 }
 
 /// Two files can not have one place.
-fn check_overlaps(parts: &[&Image]) -> Result<(), BootError> {
+pub(super) fn check_overlaps(parts: &[&Image]) -> Result<(), BootError> {
     let of_part = |(owner, part): (usize, &&Image)| {
         part.segments.iter().map(move |segment| (segment.addr, segment.end(), owner)).collect::<Vec<_>>()
     };
@@ -229,7 +234,7 @@ fn check_overlaps(parts: &[&Image]) -> Result<(), BootError> {
 }
 
 /// Every segment must lie in memory.
-fn check(plan: BootPlan, memory: &GuestMemory) -> Result<BootPlan, BootError> {
+pub(super) fn check(plan: BootPlan, memory: &GuestMemory) -> Result<BootPlan, BootError> {
     for segment in &plan.segments {
         let size = segment.end() - segment.addr;
         if memory.region(segment.addr, size).is_none() {
@@ -271,8 +276,17 @@ pub fn apply(machine: &mut Machine, power: Power) {
     }
     let start = machine.plan.start;
     for (index, cpu) in machine.cores.iter_mut().enumerate() {
-        let Cpu::RiscV(hart) = cpu;
+        let hart = match cpu {
+            Cpu::RiscV(hart) => hart,
+            Cpu::Arm(core) => {
+                if let Start::Vectors { table } = start {
+                    super::vectors::start(core, table, &memory);
+                }
+                continue;
+            }
+        };
         match start {
+            Start::Vectors { .. } => {}
             Start::Supervisor { pc, dtb } if index == 0 => {
                 let id = hart.config().hartid;
                 hart.start_supervisor(pc, id, dtb);

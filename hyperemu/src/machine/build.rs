@@ -9,6 +9,7 @@ use crate::machine::node::DtNode;
 use crate::machine::pins;
 use crate::machine::scheduler::Schedule;
 use crate::machine::{Cpu, Machine, UnimplementedPolicy};
+use cpu_armm::{ArmConfig, ArmCore};
 use cpu_core::{GuestMemory, MemoryError, MemoryKind, RegionSpec, Time};
 use cpu_riscv::isa::Features;
 use cpu_riscv::{Hart, HartConfig, Mmu};
@@ -43,6 +44,9 @@ pub struct Options<'a> {
 
 /// The instruction set of a board's cores.
 pub fn arch(description: &Description) -> Arch {
+    if description.cpus.iter().any(|cpu| cpu.arm.is_some()) {
+        return Arch::ArmM;
+    }
     let base = description.cpus.first().and_then(|cpu| cpu.isa_base.as_deref()).unwrap_or_default();
     if base.starts_with("rv32") { Arch::Riscv32 } else { Arch::Riscv64 }
 }
@@ -103,7 +107,11 @@ pub fn build(board: &Board, options: Options) -> Result<Machine, BuildError> {
     let cores = description
         .cpus
         .iter()
-        .map(|cpu| hart(cpu, &memory, description, options.builtin_sbi))
+        .enumerate()
+        .map(|(index, cpu)| match &cpu.arm {
+            Some(arm) => Ok(arm_core(index, cpu, arm, &memory, description)),
+            None => hart(cpu, &memory, description, options.builtin_sbi),
+        })
         .collect::<Result<Vec<_>, _>>()?;
     let is_16550 = |node: &DeviceNode| node.compatible.iter().any(|name| name.starts_with("ns16550"));
     let console = description
@@ -199,6 +207,40 @@ fn wire(description: &Description, bus: &mut SystemBus, ids: &BTreeMap<DeviceInd
     }
 }
 
+fn arm_core(
+    index: usize,
+    cpu: &CpuNode,
+    arm: &machine_configs::ArmCore,
+    memory: &GuestMemory,
+    description: &Description,
+) -> Cpu {
+    let base = match arm.part.as_str() {
+        "arm,cortex-m0" => ArmConfig::cortex_m0(),
+        "arm,cortex-m0+" | "arm,cortex-m1" => {
+            ArmConfig { unprivileged: true, vtor: true, ..ArmConfig::cortex_m0() }
+        }
+        "arm,cortex-m3" => ArmConfig::cortex_m3(),
+        _ => ArmConfig::cortex_m4f(),
+    };
+    let config = ArmConfig {
+        index,
+        fpu: arm.fpu,
+        mpu_regions: arm.mpu_regions as usize,
+        priority_bits: arm.priority_bits,
+        irqs: arm.interrupts,
+        bit_band: arm.bit_band,
+        vector_table: description.reset_vector.unwrap_or(0) as u32,
+        period: period(cpu),
+        ..base
+    };
+    Cpu::Arm(Box::new(ArmCore::new(config, memory.clone())))
+}
+
+/// Of one cycle of a core's clock.
+fn period(cpu: &CpuNode) -> Time {
+    Time(Time::PER_SECOND / cpu.clock_hz.clamp(1, Time::PER_SECOND))
+}
+
 fn hart(
     cpu: &CpuNode,
     memory: &GuestMemory,
@@ -206,7 +248,8 @@ fn hart(
     builtin_sbi: bool,
 ) -> Result<Cpu, BuildError> {
     if !cpu.compatible.iter().any(|name| name == "riscv") {
-        let message = format!("there is no core for {:?}; \"riscv\" is there", cpu.compatible);
+        let message =
+            format!("there is no core for {:?}; \"riscv\" and \"arm,cortex-m4f\" are there", cpu.compatible);
         return Err(cpu.props.error("compatible", message).into());
     }
     let base = cpu.isa_base.as_deref().unwrap_or("rv64i");
@@ -225,7 +268,7 @@ fn hart(
         return Err(cpu.props.error("riscv,isa-extensions", message).into());
     }
     let config = HartConfig {
-        period: Time(Time::PER_SECOND / cpu.clock_hz.clamp(1, Time::PER_SECOND)),
+        period: period(cpu),
         reset_pc: description.reset_vector.unwrap_or(0),
         firmware_calls,
         ..config

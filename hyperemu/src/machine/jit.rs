@@ -23,7 +23,7 @@ impl Machine {
     /// Gives each core a compiler with `bytes` of code memory. An error leaves the machine interpreting.
     pub fn set_jit(&mut self, mode: JitMode, bytes: usize) -> Result<(), Unavailable> {
         for cpu in &mut self.cores {
-            let Cpu::RiscV(hart) = cpu;
+            let Cpu::RiscV(hart) = cpu else { continue };
             match mode {
                 JitMode::Off => hart.set_backend(None, 0),
                 JitMode::On => hart.set_backend(Some(Box::new(X64::new(bytes)?)), cpu_riscv::HOT),
@@ -41,7 +41,7 @@ impl Machine {
         let count = self.cores.len();
         let mut pins = None;
         for (number, cpu) in self.cores.iter_mut().enumerate() {
-            let Cpu::RiscV(hart) = cpu;
+            let Cpu::RiscV(hart) = cpu else { continue };
             let out = out.clone();
             let write = move |text: &str| {
                 if let Ok(mut out) = out.lock() {
@@ -64,7 +64,7 @@ impl Machine {
     pub fn jit_stats(&self) -> cpu_jit::Stats {
         let mut sum = cpu_jit::Stats::default();
         for cpu in &self.cores {
-            let Cpu::RiscV(hart) = cpu;
+            let Cpu::RiscV(hart) = cpu else { continue };
             if let Some(stats) = hart.compiler_stats() {
                 sum.add(&stats);
             }
@@ -76,7 +76,7 @@ impl Machine {
     pub fn jit_costs(&self) -> cpu_jit::Costs {
         let mut sum = cpu_jit::Costs::default();
         for cpu in &self.cores {
-            let Cpu::RiscV(hart) = cpu;
+            let Cpu::RiscV(hart) = cpu else { continue };
             if let Some(costs) = hart.compile_costs() {
                 sum.add(costs);
             }
@@ -88,7 +88,7 @@ impl Machine {
     pub fn slow_accesses(&self) -> cpu_riscv::Accesses {
         let mut sum = cpu_riscv::Accesses::default();
         for cpu in &self.cores {
-            let Cpu::RiscV(hart) = cpu;
+            let Cpu::RiscV(hart) = cpu else { continue };
             let accesses = hart.accesses();
             sum.tlb_misses += accesses.tlb_misses;
             sum.slow += accesses.slow;

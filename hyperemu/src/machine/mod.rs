@@ -12,10 +12,12 @@ pub mod state;
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
+pub mod vectors;
 
 use crate::firmware::sbi::Sbi;
 use crate::host::log::Log;
 use bus::SystemBus;
+use cpu_armm::ArmCore;
 use cpu_core::{Core, Time};
 use cpu_riscv::Hart;
 use devices_core::{ControlError, ControlSpec, ControlValue, Ctx, DeviceId, HostInput, Port};
@@ -25,6 +27,8 @@ use scheduler::Schedule;
 pub enum Cpu {
     /// RV32 or RV64.
     RiscV(Box<Hart>),
+    /// Arm M-profile.
+    Arm(Box<ArmCore>),
 }
 
 impl Cpu {
@@ -32,6 +36,7 @@ impl Cpu {
     pub fn core(&mut self) -> &mut dyn Core {
         match self {
             Cpu::RiscV(hart) => hart.as_mut(),
+            Cpu::Arm(core) => core.as_mut(),
         }
     }
 
@@ -39,6 +44,7 @@ impl Cpu {
     pub fn view(&self) -> &dyn Core {
         match self {
             Cpu::RiscV(hart) => hart.as_ref(),
+            Cpu::Arm(core) => core.as_ref(),
         }
     }
 }
