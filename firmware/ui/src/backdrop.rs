@@ -75,8 +75,18 @@ impl Backdrop {
         Self { columns, rows, nodes }
     }
 
+    /// One colour everywhere.
+    #[must_use]
+    pub fn plain(color: Color) -> Self {
+        Self { columns: 1, rows: 1, nodes: alloc::vec![color.rgb_parts()] }
+    }
+
     /// Writes the pixels of row `y` from column `x` on. Blocks of 2 x 2 pixels share a colour: half the rows are copies.
     pub fn row<P: Pixel>(&self, y: i32, x: i32, mut out: &mut [P]) {
+        if let [[r, g, b]] = self.nodes[..] {
+            out.fill(P::new(Color::rgb_u32(r, g, b)));
+            return;
+        }
         let (y, mut x) = (y.max(0) as usize / 2 * 2, x.max(0) as usize);
         let (row, down) = ((y / CELL).min(self.rows - 2), (y % CELL) as i64);
         let node = |column: usize| -> [i64; 3] {

@@ -73,6 +73,23 @@ impl Pixel for Rgb565 {
     }
 }
 
+/// The same 16 bits as a serial bus carries them, high byte first.
+pub type WireRgb565 = [u8; 2];
+
+impl Pixel for WireRgb565 {
+    fn new(color: Color) -> Self {
+        Rgb565::new(color).0.to_be_bytes()
+    }
+
+    fn rgb(self) -> (u32, u32, u32) {
+        Rgb565(u16::from_be_bytes(self)).rgb()
+    }
+
+    fn blend(self, color: Color, alpha: u32) -> Self {
+        Rgb565(u16::from_be_bytes(self)).blend(color, alpha).0.to_be_bytes()
+    }
+}
+
 /// A buffer that holds `area` of the screen. Drawing uses screen coordinates and stays inside the clip rectangle.
 pub struct Canvas<'a, P> {
     pixels: &'a mut [P],
@@ -282,6 +299,43 @@ impl<'a, P: Pixel> Canvas<'a, P> {
         }
     }
 
+    /// A stroke with round ends between two points given in sixteenths of a pixel, `width` sixteenths wide.
+    pub fn stroke(&mut self, from: Point, to: Point, width: i32, color: Color) {
+        let stroke = Stroke::new(from, to, width);
+        let bounds = stroke.bounds();
+        let (x0, _, x1, _) = edges(bounds);
+        for y in self.rows(bounds) {
+            let (left, right) = stroke.reach(y);
+            self.shaded(y, left.max(x0), right.min(x1), color, |x| stroke.coverage(x, y));
+        }
+    }
+
+    /// A curve in `r` through `points`, one each `step` pixels from one step before the left edge on; 0 is the bottom, 254
+    /// the top, and 255 leaves a gap. Curves in neighbouring rectangles that share three points join without a seam.
+    pub fn curve(&mut self, r: Rectangle, points: &[u8], step: i32, width: i32, color: Color) {
+        let (x0, _, _, y1) = edges(r);
+        let room = (r.size.height as i32 * 16 - width).max(0);
+        let at = |i: usize| {
+            let level = points.get(i).copied().filter(|&p| p != u8::MAX)?;
+            let y = y1 * 16 - width / 2 - i32::from(level) * room / 254;
+            Some(Point::new((x0 + (i as i32 - 1) * step) * 16, y))
+        };
+        let strokes: Vec<_> =
+            (1..points.len()).map(|i| at(i - 1).zip(at(i)).map(|(a, b)| Stroke::new(a, b, width))).collect();
+        let near = (width / 16 + step) / step.max(1);
+        self.clipped(r, |canvas| {
+            let (left, _, right, _) = edges(r);
+            for y in canvas.rows(r) {
+                canvas.shaded(y, left, right, color, |x| {
+                    let i = (x - x0) / step.max(1) + 1;
+                    let range = (i - near).max(0) as usize..((i + near + 1) as usize).min(strokes.len());
+                    let covered = strokes[range.start.min(range.end)..range.end].iter().flatten();
+                    covered.map(|s| s.coverage(x, y)).max().unwrap_or(0)
+                });
+            }
+        });
+    }
+
     /// A glyph with its pen at `pen`.
     pub(crate) fn mask(&mut self, mask: &Mask, pen: Point, color: Color) {
         let (left, top) = (pen.x + mask.left, pen.y + mask.top);
@@ -306,6 +360,78 @@ pub(crate) fn limit(r: Rectangle, radius: i32) -> i32 {
 #[inline]
 fn edge(inside: i32) -> u32 {
     ((inside + 8) * 16).clamp(0, 255) as u32
+}
+
+/// Geometry of a stroke: ends and width in sixteenths of a pixel.
+pub(crate) struct Stroke {
+    from: Point,
+    to: Point,
+    half: i32,
+    length: i32,
+}
+
+impl Stroke {
+    pub fn new(from: Point, to: Point, width: i32) -> Self {
+        let (dx, dy) = (i64::from(to.x - from.x), i64::from(to.y - from.y));
+        Self { from, to, half: width / 2, length: ((dx * dx + dy * dy).isqrt() as i32).max(1) }
+    }
+
+    /// Every pixel that it may touch.
+    pub fn bounds(&self) -> Rectangle {
+        let (low, high) = (self.from.component_min(self.to), self.from.component_max(self.to));
+        let floor = |v: i32| (v - self.half - 8).div_euclid(16);
+        let ceil = |v: i32| (v + self.half + 8).div_euclid(16) + 1;
+        let (x, y) = (floor(low.x), floor(low.y));
+        crate::rect(x, y, ceil(high.x) - x, ceil(high.y) - y)
+    }
+
+    /// The columns of row `y` that it may touch.
+    fn reach(&self, y: i32) -> (i32, i32) {
+        let (dx, dy) = (self.to.x - self.from.x, self.to.y - self.from.y);
+        if dy == 0 {
+            return (i32::MIN, i32::MAX);
+        }
+        let across = (i64::from(self.half + 24) * i64::from(self.length) / i64::from(dy.abs())) as i32;
+        let x = self.from.x + (i64::from(y * 16 + 8 - self.from.y) * i64::from(dx) / i64::from(dy)) as i32;
+        ((x - across).div_euclid(16), (x + across).div_euclid(16) + 2)
+    }
+
+    /// How much of a pixel it covers, 0 to 255.
+    #[inline]
+    fn coverage(&self, x: i32, y: i32) -> u32 {
+        let (px, py) = (x * 16 + 8 - self.from.x, y * 16 + 8 - self.from.y);
+        let (dx, dy) = (self.to.x - self.from.x, self.to.y - self.from.y);
+        let along = px * dx + py * dy;
+        let root = |x: i32, y: i32| (x * x + y * y).isqrt();
+        let distance = if along <= 0 {
+            root(px, py)
+        } else if along >= dx * dx + dy * dy {
+            root(px - dx, py - dy)
+        } else {
+            (px * dy - py * dx).abs() / self.length
+        };
+        edge(self.half - distance)
+    }
+}
+
+/// Where part of a ring lies, as [`Canvas::arc`] draws it.
+pub(crate) fn arc_bounds(r: Rectangle, thickness: i32, from: u32, sweep: u32) -> Rectangle {
+    let size = r.size.width.min(r.size.height) as i32;
+    let (cx, cy) = (r.top_left.x * 2 + r.size.width as i32, r.top_left.y * 2 + r.size.height as i32);
+    // Half pixels; the ends, and the extremes between them.
+    let radius = i64::from(size - thickness);
+    let at = |turn: u32| {
+        let part = |v: i32| ((i64::from(v) * radius) >> 15) as i32;
+        (cx + part(crate::trig::sin(turn)), cy - part(crate::trig::cos(turn)))
+    };
+    let (mut low, mut high) = (at(from), at(from));
+    let quarters = (1..=4).map(|q| (from / 0x4000 + q) * 0x4000).filter(|&turn| turn - from < sweep);
+    for (x, y) in quarters.map(at).chain([at(from.wrapping_add(sweep))]) {
+        (low, high) = ((low.0.min(x), low.1.min(y)), (high.0.max(x), high.1.max(y)));
+    }
+    let margin = thickness + 4;
+    let (x, y) = ((low.0 - margin).div_euclid(2), (low.1 - margin).div_euclid(2));
+    crate::rect(x, y, (high.0 + margin + 1).div_euclid(2) - x, (high.1 + margin + 1).div_euclid(2) - y)
 }
 
 /// Geometry of a rounded rectangle.

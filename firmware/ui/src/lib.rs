@@ -12,6 +12,7 @@ extern crate alloc;
 mod backdrop;
 mod canvas;
 mod damage;
+mod date;
 pub mod icon;
 mod outline;
 mod raster;
@@ -22,11 +23,13 @@ mod view;
 pub mod widgets;
 
 pub use backdrop::Backdrop;
-pub use canvas::{Canvas, Pixel, Rgb565, Xrgb8888};
+pub use canvas::{Canvas, Pixel, Rgb565, WireRgb565, Xrgb8888};
+pub use date::Date;
 pub use embedded_graphics::geometry::{Point, Size};
 pub use embedded_graphics::primitives::Rectangle;
+pub use text::Cache;
 pub use theme::{Color, Form};
-pub use view::{Align, Fill, Shadow, Ui, View};
+pub use view::{Align, CURVE_POINTS, Fill, Shadow, Ui, View};
 
 /// A rectangle from its corner and its size, in whichever unit the caller works.
 #[must_use]

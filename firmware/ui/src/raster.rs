@@ -1,6 +1,7 @@
 //! Outlines to coverage: exact area per pixel by signed accumulation, with 8 fractional bits.
 
 use alloc::{vec, vec::Vec};
+use core::ops::Range;
 
 use crate::outline::{Segment, Segments};
 
@@ -19,8 +20,11 @@ pub(crate) struct Mask {
 
 type Fixed = (i32, i32);
 
-/// Draws `segments` (in 1/1024 em) at `size` pixels an em.
-pub(crate) fn fill(segments: Segments, size: u32) -> Mask {
+/// Accumulators held at once: a glyph is made in strips of as many rows as these cover, so that a watch's memory suffices.
+const CELLS: usize = 2048;
+
+/// Draws the rows `rows`, counted from the baseline, of `segments` (in 1/1024 em) at `size` pixels an em.
+pub(crate) fn fill(segments: Segments, size: u32, rows: Range<i32>) -> Mask {
     let lines = flatten(segments, size);
     let Some(&((x, y), _)) = lines.first() else { return Mask::default() };
     let (mut low, mut high) = ((x, y), (x, y));
@@ -30,20 +34,27 @@ pub(crate) fn fill(segments: Segments, size: u32) -> Mask {
     }
     let (left, top) = (low.0 >> FRACTION, low.1 >> FRACTION);
     let width = ((high.0 >> FRACTION) - left + 1) as usize;
-    let height = ((high.1 >> FRACTION) - top + 1) as usize;
+    let (top, bottom) = (top.max(rows.start), ((high.1 >> FRACTION) + 1).min(rows.end));
+    let height = (bottom - top).max(0) as usize;
     // One column more takes what an edge in the last column spills.
-    let mut area = Area { cells: vec![0; (width + 1) * height], stride: width + 1 };
-    let shift = (left << FRACTION, top << FRACTION);
-    for (a, b) in lines {
-        area.line((a.0 - shift.0, a.1 - shift.1), (b.0 - shift.0, b.1 - shift.1));
-    }
+    let stride = width + 1;
+    let strip = (CELLS / stride).clamp(1, height.max(1));
+    let mut area = Area { cells: vec![0; stride * strip], stride };
     let mut alpha = Vec::with_capacity(width * height);
-    for row in area.cells.chunks_exact(width + 1) {
-        let mut sum = 0;
-        for cell in &row[..width] {
-            sum += cell;
-            // Full coverage sums to 256 * 512; overlapping contours may exceed it.
-            alpha.push((sum.unsigned_abs() >> 9).min(255) as u8);
+    for first in (0..height).step_by(strip) {
+        let count = strip.min(height - first);
+        area.cells.fill(0);
+        let shift = (left << FRACTION, (top + first as i32) << FRACTION);
+        for &(a, b) in &lines {
+            area.line((a.0 - shift.0, a.1 - shift.1), (b.0 - shift.0, b.1 - shift.1), count as i32);
+        }
+        for row in area.cells.chunks_exact(stride).take(count) {
+            let mut sum = 0;
+            for cell in &row[..width] {
+                sum += cell;
+                // Full coverage sums to 256 * 512; overlapping contours may exceed it.
+                alpha.push((sum.unsigned_abs() >> 9).min(255) as u8);
+            }
         }
     }
     Mask { left, top, width, alpha }
@@ -99,11 +110,15 @@ struct Area {
 }
 
 impl Area {
-    fn line(&mut self, a: Fixed, b: Fixed) {
+    /// An edge's part within the first `rows` rows.
+    fn line(&mut self, a: Fixed, b: Fixed, rows: i32) {
         let (a, b, sign) = if a.1 < b.1 { (a, b, 1) } else { (b, a, -1) };
         let (dx, dy) = (i64::from(b.0 - a.0), i64::from(b.1 - a.1));
         let (mut x, mut y) = a;
-        while y < b.1 {
+        if y < 0 && b.1 > 0 {
+            (x, y) = (a.0 + (i64::from(-a.1) * dx / dy) as i32, 0);
+        }
+        while y >= 0 && y < b.1.min(rows << FRACTION) {
             let row = y >> FRACTION;
             let next_y = ((row + 1) << FRACTION).min(b.1);
             let next_x = if next_y == b.1 { b.0 } else { a.0 + (i64::from(next_y - a.1) * dx / dy) as i32 };
@@ -153,10 +168,12 @@ mod tests {
     fn coverage_is_the_area() {
         let glyph = Outlines::new(SQUARE).glyph(u16::from(b'a')).unwrap();
         // Half an em of 5 pixels: 2.5 pixels a side.
-        let mask = fill(glyph.segments(), 5);
+        let mask = fill(glyph.segments(), 5, i32::MIN..i32::MAX);
         let rows: Vec<_> = mask.alpha.chunks(mask.width).map(|r| r[..3].to_vec()).collect();
         assert_eq!(rows, [[255, 255, 128], [255, 255, 128], [128, 128, 64]]);
         assert_eq!((mask.left, mask.top), (0, 0));
+        let part = fill(glyph.segments(), 5, 1..2);
+        assert_eq!((part.top, &part.alpha[..3]), (1, &mask.alpha[mask.width..mask.width + 3]));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use alloc::collections::BTreeMap;
 
 use crate::{
     Canvas, Color, Pixel, Point, Rectangle, Shadow,
-    canvas::{Halo, limit},
+    canvas::{Halo, edges, limit},
     icon::Icon,
     outline::Outlines,
     raster::{self, Mask},
@@ -45,34 +45,64 @@ impl Weight {
     }
 }
 
+/// What a screen may spend on keeping glyphs and lights.
+#[derive(Clone, Copy, Debug)]
+pub struct Cache {
+    /// What goes beyond this many bytes is dropped and made anew.
+    pub bytes: usize,
+    /// Glyphs of more pixels an em are made anew each time, only the rows that are drawn.
+    pub largest: u32,
+}
+
+impl Default for Cache {
+    fn default() -> Self {
+        Self { bytes: 512 << 10, largest: u32::MAX }
+    }
+}
+
 /// Rasterised glyphs and lights, kept for the next time.
-#[derive(Default)]
 pub(crate) struct Glyphs {
+    limit: Cache,
     masks: BTreeMap<(Weight, u16, u32), Mask>,
     /// By height, radius, drop and spread.
     halos: BTreeMap<[i32; 4], Halo>,
     bytes: usize,
 }
 
-/// What goes beyond this many bytes is dropped and made anew.
-const CACHE: usize = 512 << 10;
-
 /// Half the difference of capital and small letters' heights, in 1/1024 em.
 const COLON: i32 = 93;
 
 impl Glyphs {
-    fn get(&mut self, weight: Weight, code: u16, size: u32) -> Option<&Mask> {
+    pub fn new(limit: Cache) -> Self {
+        Self { limit, masks: BTreeMap::new(), halos: BTreeMap::new(), bytes: 0 }
+    }
+
+    fn draw<P: Pixel>(
+        &mut self,
+        canvas: &mut Canvas<P>,
+        (weight, code, size): (Weight, u16, u32),
+        pen: Point,
+        color: Color,
+    ) {
         let key = (weight, code, size);
         if !self.masks.contains_key(&key) {
-            let mask = raster::fill(weight.outlines().glyph(code)?.segments(), size);
+            let Some(glyph) = weight.outlines().glyph(code) else { return };
+            if size > self.limit.largest {
+                let (_, top, _, bottom) = edges(canvas.clip());
+                canvas.mask(&raster::fill(glyph.segments(), size, top - pen.y..bottom - pen.y), pen, color);
+                return;
+            }
+            let mask = raster::fill(glyph.segments(), size, i32::MIN..i32::MAX);
             self.account(mask.alpha.len());
             self.masks.insert(key, mask);
         }
-        self.masks.get(&key)
+        if let Some(mask) = self.masks.get(&key) {
+            canvas.mask(mask, pen, color);
+        }
     }
 
     fn account(&mut self, bytes: usize) {
-        if self.bytes + bytes > CACHE {
+        if self.bytes + bytes > self.limit.bytes {
             self.masks.clear();
             self.halos.clear();
             self.bytes = 0;
@@ -112,18 +142,14 @@ impl Glyphs {
             // A colon between figures stands at the middle of their height, not of the small letters'.
             let raise = if style == Style::Clock && c == ':' { (COLON * size as i32) >> 10 } else { 0 };
             let at = Point::new(pen.x + ((x + 512) >> 10), pen.y - raise);
-            if let Some(mask) = self.get(weight, code, size) {
-                canvas.mask(mask, at, color);
-            }
+            self.draw(canvas, (weight, code, size), at, color);
             x += advance(style, size, code);
         }
     }
 
     /// An icon in the box of `size` pixels at `at`.
     pub fn icon<P: Pixel>(&mut self, canvas: &mut Canvas<P>, icon: Icon, size: u32, at: Point, color: Color) {
-        if let Some(mask) = self.get(Weight::Icon, icon.0, size) {
-            canvas.mask(mask, at, color);
-        }
+        self.draw(canvas, (Weight::Icon, icon.0, size), at, color);
     }
 }
 

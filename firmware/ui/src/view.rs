@@ -4,11 +4,11 @@ use alloc::{string::String, vec, vec::Vec};
 
 use crate::{
     Backdrop, Canvas, Color, Form, Pixel, Point, Rectangle, Size,
-    canvas::edges,
+    canvas::{Stroke, arc_bounds, edges},
     damage,
     icon::Icon,
     rect,
-    text::{self, Glyphs},
+    text::{self, Cache, Glyphs},
     theme::Style,
 };
 
@@ -48,7 +48,18 @@ pub(crate) enum Widget {
     Panel { radius: i32, fill: Fill, border: Option<(i32, Color)>, shadow: Option<Shadow> },
     /// Part of a ring: thickness, start and sweep in 1/65536 turns clockwise from the top.
     Ring { thickness: i32, from: u32, sweep: u32, color: Color },
+    /// A stroke with round ends, in sixteenths of a pixel.
+    Stroke { from: Point, to: Point, width: i32, color: Color },
+    /// A part of a curve, as [`Canvas::curve`] draws it.
+    Curve { points: [u8; CURVE_POINTS], step: i32, width: i32, color: Color },
 }
+
+/// Points of one part of a curve: eight steps, and one more beyond each end.
+pub const CURVE_POINTS: usize = 11;
+
+/// What changes of a stroke is drawn again in pieces of about this many pixels: a long slanted one's rectangle is mostly
+/// empty.
+const PIECE: i32 = 28;
 
 /// A widget and where it is, in pixels.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -80,6 +91,33 @@ impl Item {
         }
     }
 
+    /// Rectangles that hold every pixel that drawing may touch.
+    fn cover(&self, add: &mut impl FnMut(Rectangle)) {
+        let Widget::Stroke { from, to, width, .. } = self.widget else { return add(self.bounds()) };
+        let (dx, dy) = (to.x - from.x, to.y - from.y);
+        let pieces = (dx.abs().min(dy.abs()) / 16 / PIECE + 1).min(8);
+        let at = |i: i32| Point::new(from.x + dx * i / pieces, from.y + dy * i / pieces);
+        (0..pieces).for_each(|i| add(Stroke::new(at(i), at(i + 1), width).bounds()));
+    }
+
+    /// Rectangles that hold every pixel that differs once `new` is drawn in place of `self`.
+    fn changes(&self, new: &Self, add: &mut impl FnMut(Rectangle)) {
+        match (&self.widget, &new.widget) {
+            // A ring that grows or shrinks changes where it ends.
+            (
+                &Widget::Ring { thickness, from, sweep, color },
+                &Widget::Ring { thickness: t, from: f, sweep: s, color: c },
+            ) if (self.rect, thickness, from, color) == (new.rect, t, f, c) && sweep.max(s) < 0xffff => {
+                let (low, high) = (sweep.min(s), sweep.max(s));
+                add(arc_bounds(self.rect, thickness, from.wrapping_add(low) & 0xffff, high - low));
+            }
+            _ => {
+                self.cover(add);
+                new.cover(add);
+            }
+        }
+    }
+
     fn paint<P: Pixel>(&self, canvas: &mut Canvas<P>, glyphs: &mut Glyphs) {
         match &self.widget {
             Widget::Text { style, size, baseline, color, text } => {
@@ -102,6 +140,10 @@ impl Item {
             }
             Widget::Ring { thickness, from, sweep, color } => {
                 canvas.arc(self.rect, *thickness, *from, *sweep, *color);
+            }
+            Widget::Stroke { from, to, width, color } => canvas.stroke(*from, *to, *width, *color),
+            Widget::Curve { points, step, width, color } => {
+                canvas.curve(self.rect, points, *step, *width, *color);
             }
         }
     }
@@ -207,6 +249,23 @@ impl View {
         let thickness = self.px(thickness).max(1);
         self.push(self.place(r), Widget::Ring { thickness, from, sweep, color });
     }
+
+    /// A stroke with round ends; points and width are in sixteenths of a unit.
+    pub fn stroke(&mut self, from: Point, to: Point, width: i32, color: Color) {
+        let place =
+            |p: Point| Point::new(self.px(p.x) + self.origin.x * 16, self.px(p.y) + self.origin.y * 16);
+        let (from, to, width) = (place(from), place(to), self.px(width).max(8));
+        self.push(Stroke::new(from, to, width).bounds(), Widget::Stroke { from, to, width, color });
+    }
+
+    /// Eight steps of a curve in `r`; neighbours share three points. See [`Canvas::curve`] for what points mean; `width` is in
+    /// sixteenths of a unit.
+    pub fn curve(&mut self, r: Rectangle, points: [u8; CURVE_POINTS], width: i32, color: Color) {
+        let rect = self.place(r);
+        let step = (rect.size.width as i32 / (CURVE_POINTS as i32 - 3)).max(1);
+        let width = self.px(width).max(8);
+        self.push(rect, Widget::Curve { points, step, width, color });
+    }
 }
 
 fn fit(style: Style, size: u32, text: &str, width: i32) -> String {
@@ -248,7 +307,20 @@ impl<P: Pixel> Ui<P> {
                 odd.copy_from_slice(&even[..odd.len()]);
             }
         }
-        Self { screen, backdrop, picture, glyphs: Glyphs::default(), items: Vec::new(), drawn: false }
+        let glyphs = Glyphs::new(Cache::default());
+        Self { screen, backdrop, picture, glyphs, items: Vec::new(), drawn: false }
+    }
+
+    /// An empty screen of one colour, for a machine of little memory.
+    #[must_use]
+    pub fn plain(screen: Size, color: Color, cache: Cache) -> Self {
+        let (backdrop, glyphs) = (Backdrop::plain(color), Glyphs::new(cache));
+        Self { screen, backdrop, picture: Vec::new(), glyphs, items: Vec::new(), drawn: false }
+    }
+
+    /// Forgets what is on the screen: the next [`Self::update`] asks for all of it.
+    pub fn forget(&mut self) {
+        self.drawn = false;
     }
 
     /// Makes `view` the content and returns the rectangles, in pixels, that [`Self::paint`] must draw again.
@@ -260,18 +332,18 @@ impl<P: Pixel> Ui<P> {
             return vec![screen];
         }
         let mut damage = Vec::new();
-        let mut changed = |item: &Item| damage::add(&mut damage, item.bounds().intersection(&screen));
+        let mut add = |r: Rectangle| damage::add(&mut damage, r.intersection(&screen));
         if old.len() == new.len() {
-            for (a, b) in old.iter().zip(new).filter(|(a, b)| a != b) {
-                changed(a);
-                changed(b);
-            }
+            old.iter().zip(new).filter(|(a, b)| a != b).for_each(|(a, b)| a.changes(b, &mut add));
         } else {
             // Items came or went between those that both have at the beginning and at the end.
             let head = old.iter().zip(new).take_while(|(a, b)| a == b).count();
             let rest = old.len().min(new.len()) - head;
             let tail = old.iter().rev().zip(new.iter().rev()).take(rest).take_while(|(a, b)| a == b).count();
-            old[head..old.len() - tail].iter().chain(&new[head..new.len() - tail]).for_each(changed);
+            old[head..old.len() - tail]
+                .iter()
+                .chain(&new[head..new.len() - tail])
+                .for_each(|i| i.cover(&mut add));
         }
         damage
     }

@@ -5,14 +5,13 @@
 
 extern crate alloc;
 
-mod date;
 mod keys;
 mod pages;
 
 use alloc::{format, string::String, vec::Vec};
 
-pub use date::Date;
 pub use keys::Key;
+pub use ui::Date;
 use ui::{Color, Point, Rectangle, Size, View, icon, rect, theme};
 
 /// A focused tile's growth takes this long.

@@ -17,17 +17,25 @@ const MONTHS: [&str; 12] = [
 ];
 
 /// A point in time taken apart, in UTC.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Date {
+    /// The year, as 2026.
     pub year: u64,
+    /// The month's name.
     pub month: &'static str,
+    /// The day of the month, from 1.
     pub day: u64,
+    /// The weekday's name.
     pub weekday: &'static str,
+    /// From 0 to 23.
     pub hour: u64,
+    /// From 0 to 59.
     pub minute: u64,
 }
 
 impl Date {
+    /// The date so many seconds after the beginning of 1970.
+    #[must_use]
     pub fn of(seconds: u64) -> Self {
         let days = seconds / 86_400;
         // Civil date from days (Howard Hinnant): eras of 400 years that begin on 1 March.
