@@ -107,7 +107,7 @@ impl State {
         if self.memory.page(addr).is_some() {
             return self.memory.read_le(addr, width.bytes() as usize).map_err(|_| fault);
         }
-        if addr % width.bytes() != 0 {
+        if !addr.is_multiple_of(width.bytes()) {
             return Err(self.unaligned_outside_memory(addr));
         }
         if is_private(addr) {
@@ -144,7 +144,7 @@ impl State {
             let bytes = value.to_le_bytes();
             return self.write_memory(addr, bytes.get(..width.bytes() as usize).unwrap_or(&bytes));
         }
-        if addr % width.bytes() != 0 {
+        if !addr.is_multiple_of(width.bytes()) {
             return Err(self.unaligned_outside_memory(addr));
         }
         let value = value & width.mask();

@@ -98,6 +98,12 @@ impl ArmCore {
         self.cpu.state.sys.itm.borrow_mut().take_output()
     }
 
+    /// Runs whole blocks by way of the compiler's representation: slower than plain interpretation, with the same results. It
+    /// shows that what is recorded means what is run.
+    pub fn set_lifted(&mut self, on: bool) {
+        self.cpu.set_lifted(on);
+    }
+
     /// Instructions predecoded into blocks so far, for statistics.
     pub fn blocks_decoded(&self) -> u64 {
         self.cpu.blocks_decoded()

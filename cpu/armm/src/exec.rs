@@ -4,6 +4,8 @@
 //! What an IT block makes of the instructions behind it is decided when they are decoded: ITSTATE at its start is a part
 //! of a block's key.
 
+use std::collections::HashMap;
+
 use cpu_core::{Block, BlockCache, Bus, Counter, Exit, Flow, GuestMemory, Next, Ran, Semantics, Time};
 
 use crate::access::Fault;
@@ -11,6 +13,7 @@ use crate::cause;
 use crate::config::ArmConfig;
 use crate::isa::dispatch::{Handler, handler};
 use crate::isa::{self, Features, Id, Operands, flags};
+use crate::lift::{Call, Instruction};
 use crate::state::{State, mode};
 
 /// The longest block, but for the rest of an IT block. Short, so that a budget rarely cuts one.
@@ -29,7 +32,7 @@ pub(crate) struct Op {
     /// ITSTATE before it, and behind it.
     pub it: u8,
     pub after: u8,
-    /// `None` for an undefined instruction, and for one that waits for the FPU.
+    /// `None` for an undefined instruction, and for one that waits for the FPU: it raises the cause in the immediate.
     pub id: Option<Id>,
 }
 
@@ -38,18 +41,33 @@ pub(crate) fn advance(it: u8) -> u8 {
     if it & 7 == 0 { 0 } else { it & 0xe0 | it << 1 & 0x1f }
 }
 
+/// Blocks recorded in the compiler's representation, by number, with the serial of what they were made from. `None`: the block
+/// has conditions, and is interpreted.
+#[derive(Default)]
+pub(crate) struct Lifted {
+    blocks: HashMap<u32, (u64, Option<cpu_jit::Block<Call>>)>,
+    values: Vec<u64>,
+}
+
 /// A core's state and its decoded code.
 pub(crate) struct Cpu {
     pub state: State,
     blocks: BlockCache<Op>,
     breakpoints: Vec<u64>,
     step_over: bool,
+    lifted: Option<Lifted>,
 }
 
 impl Cpu {
     pub fn new(config: ArmConfig, memory: GuestMemory) -> Self {
         let state = State::new(config, memory.clone());
-        Cpu { state, blocks: BlockCache::new(memory), breakpoints: Vec::new(), step_over: false }
+        Cpu {
+            state,
+            blocks: BlockCache::new(memory),
+            breakpoints: Vec::new(),
+            step_over: false,
+            lifted: None,
+        }
     }
 
     /// Back to power-on; interrupt lines stay as the wires are, and the instruction count goes on.
@@ -74,6 +92,10 @@ impl Cpu {
         self.step_over = true;
     }
 
+    pub fn set_lifted(&mut self, on: bool) {
+        self.lifted = on.then(Lifted::default);
+    }
+
     pub fn blocks_decoded(&self) -> u64 {
         self.blocks.decoded
     }
@@ -95,8 +117,8 @@ impl Cpu {
             return Ran { executed: 0, exit: Exit::Wait };
         }
         self.state.enter(start, bus.counter());
-        let Cpu { state, blocks, breakpoints, step_over } = self;
-        let exit = state.bus.enter(bus, || run(state, blocks, breakpoints, step_over, budget));
+        let Cpu { state, blocks, breakpoints, step_over, lifted } = self;
+        let exit = state.bus.enter(bus, || run(state, blocks, breakpoints, step_over, lifted, budget));
         let executed = state.executed.replace(0);
         state.total.set(state.total.get().wrapping_add(executed));
         Ran { executed, exit }
@@ -195,6 +217,7 @@ fn run(
     blocks: &mut BlockCache<Op>,
     breakpoints: &[u64],
     step_over: &mut bool,
+    lifted: &mut Option<Lifted>,
     budget: u64,
 ) -> Exit {
     loop {
@@ -236,7 +259,11 @@ fn run(
                 }
             }
             *step_over = false;
-            run_block(state, block, n);
+            match lifted {
+                // A block that the budget cuts is interpreted, as it would be beside compiled code.
+                Some(lifted) if n == block.ops.len() => run_lifted(state, block, index, lifted),
+                _ => run_block(state, block, n),
+            }
             if state.pending_hint.get() || state.exit.get().is_some() {
                 break;
             }
@@ -282,6 +309,44 @@ fn run_block(state: &State, block: &Block<Op>, n: usize) {
     state.itstate.set(it);
     state.frame.pc.set(pc & 0xffff_ffff);
     state.finish(done);
+}
+
+/// Runs a block in the compiler's representation, made on first use.
+fn run_lifted(state: &State, block: &Block<Op>, index: u32, lifted: &mut Lifted) {
+    let Lifted { blocks, values } = lifted;
+    let entry = blocks.entry(index).or_insert_with(|| (u64::MAX, None));
+    if entry.0 != block.serial {
+        *entry = (block.serial, lift(state, block));
+    }
+    let Some(lifted) = &entry.1 else { return run_block(state, block, block.ops.len()) };
+    let start = state.frame.pc.get();
+    state.block_end.set(start.wrapping_add(block.bytes as u64) & 0xffff_ffff);
+    state.leave.set(false);
+    let (done, flow) = cpu_jit::run(lifted, state, start, values);
+    let bytes: u64 = block.ops.iter().take(done as usize).map(|op| op.len as u64).sum();
+    let behind = start.wrapping_add(bytes);
+    let Some(last) = block.ops.get((done as usize).wrapping_sub(1)) else { return };
+    if flow.is_err() {
+        state.take_exception(last, behind);
+    } else {
+        let mut it = last.after;
+        let pc = state.after(flow, behind, &mut it);
+        state.itstate.set(it);
+        state.frame.pc.set(pc & 0xffff_ffff);
+    }
+    state.finish(done);
+}
+
+/// Records a block; `None` if one of its instructions has a condition.
+pub(crate) fn lift(state: &State, block: &Block<Op>) -> Option<cpu_jit::Block<Call>> {
+    if block.ops.iter().any(|op| op.cond != ALWAYS) {
+        return None;
+    }
+    let instructions =
+        block.ops.iter().map(|op| Instruction { id: op.id, operands: &op.operands, len: op.len });
+    let lifted = crate::lift::lift(state.strict.get(), instructions);
+    debug_assert_eq!(lifted.verify(), Ok(()));
+    Some(lifted)
 }
 
 impl State {
@@ -351,7 +416,7 @@ fn fetch(state: &State, blocks: &mut BlockCache<Op>, pc: u64, context: u64) -> R
     let it = state.itstate.get();
     // Where protection splits the page, each instruction is a block and is checked each time.
     let split = if whole_page { 0 } else { cpu_core::blocks::SPLIT_PAGE };
-    let key = state.mode() | it as u32 | split;
+    let key = state.mode() | (it as u32 & mode::ITSTATE) | split;
     let next_page = (pc | 0xfff).wrapping_add(1) & 0xffff_ffff;
     if !whole_page && isa::is_wide(halfword(state, pc)?) {
         state.fetch_address(pc.wrapping_add(2) & 0xffff_ffff)?;
@@ -414,7 +479,8 @@ fn decode(state: &State, pc: u64, it: u8, whole_page: bool, next_page: u64) -> R
             }
         }
         let (op, ends) = predecode(bits, &features, it, float);
-        if op.id.is_some_and(|id| id.flags() & flags::FLOAT != 0) && !float && !ops.is_empty() {
+        // The FPU is made ready before a block that begins with this instruction.
+        if op.id.is_none() && op.operands.imm == cause::PREPARE_FLOAT as i32 && !ops.is_empty() {
             break;
         }
         at += op.len as u64;
@@ -431,27 +497,25 @@ fn decode(state: &State, pc: u64, it: u8, whole_page: bool, next_page: u64) -> R
 fn predecode(bits: u32, features: &Features, it: u8, float: bool) -> (Op, bool) {
     let features = if it != 0 { features.with(Features::IT) } else { *features };
     let cond = if it == 0 || it >> 5 == 7 { ALWAYS } else { it >> 4 };
-    let Some(decoded) = isa::decode(bits, &features) else {
+    let len = if isa::is_wide(bits >> 16) { 4 } else { 2 };
+    let raises = |cause: u64| {
         let run: Handler<State> = |state, operands| Err(state.raise(operands.imm as u64, 0));
-        let coprocessor = bits >> 26 & 0x3b == 0x3b;
-        let cause = if coprocessor && features.contains(Features::V7M) {
-            cause::NO_COPROCESSOR
-        } else {
-            cause::UNDEFINED
-        };
-        let len = if isa::is_wide(bits >> 16) { 4 } else { 2 };
         let operands = Operands { imm: cause as i32, ..Operands::ZERO };
-        return (Op { run, operands, len, cond, it, after: advance(it), id: None }, true);
+        (Op { run, operands, len, cond, it, after: advance(it), id: None }, true)
+    };
+    let Some(decoded) = isa::decode(bits, &features) else {
+        let coprocessor = bits >> 26 & 0x3b == 0x3b && features.contains(Features::V7M);
+        // Of an FPU that is there, what does not exist is undefined.
+        let fpu = features.contains(Features::FP) && bits >> 9 & 7 == 5;
+        return raises(if coprocessor && !fpu { cause::NO_COPROCESSOR } else { cause::UNDEFINED });
     };
     let (id, operands) = (decoded.id, decoded.ops);
     let kind = id.flags();
-    let mut ends = kind & (flags::JUMP | flags::BRANCH | flags::SYSTEM) != 0;
-    let mut run = handler::<State>(id);
     if kind & flags::FLOAT != 0 && !float {
-        run = |state, _| Err(state.raise(cause::PREPARE_FLOAT, 0));
-        ends = true;
+        return raises(cause::PREPARE_FLOAT);
     }
+    let ends = kind & (flags::JUMP | flags::BRANCH | flags::SYSTEM) != 0;
     let cond = if kind & flags::UNCONDITIONAL != 0 { ALWAYS } else { cond };
     let after = if kind & flags::IF_THEN != 0 { operands.imm as u8 } else { advance(it) };
-    (Op { run, operands, len: decoded.len, cond, it, after, id: Some(id) }, ends)
+    (Op { run: handler::<State>(id), operands, len, cond, it, after, id: Some(id) }, ends)
 }

@@ -8,6 +8,7 @@
 //!   [`isa::dispatch`] leads to them, for any consumer that implements [`semantics::Arm`].
 //! * `state`, `access`, `exec`: the consumer that runs them: state in cells ([`slot`]s), memory through the TLB, predecoded
 //!   blocks.
+//! * [`lift`]: the same meanings recorded in the compiler's representation, and run from there.
 //! * `special`: the special-purpose registers, by MRS, MSR and CPS.
 //! * [`sys`]: exceptions, NVIC, system control space, MPU.
 //!
@@ -19,6 +20,7 @@ pub mod config;
 mod core;
 mod exec;
 pub mod isa;
+pub mod lift;
 mod registers;
 mod saved;
 mod sem;

@@ -8,8 +8,10 @@ use crate::table::*;
 pub struct Found<'a> {
     /// Name of the line.
     pub name: &'a str,
-    /// Operands that its fields set; what a field has by `via` is as it is encoded.
+    /// Operands that its fields set, without those by `via`.
     pub operands: Vec<(&'a str, i64)>,
+    /// The others: the operand, the function, what that is given.
+    pub via: Vec<(&'a str, &'a str, u32)>,
 }
 
 impl Table {
@@ -25,7 +27,14 @@ impl Table {
             .filter(|i| i.width == width && word & i.mask == i.value && i.accepts(word, set))
             .collect();
         let insn = matching.iter().find(|a| !matching.iter().any(|b| specialises(self, b, a)))?;
-        let operands = insn.fields().into_iter().map(|f| {
+        let (via, plain): (Vec<usize>, Vec<usize>) =
+            insn.fields().into_iter().partition(|f| self.fields[*f].via.is_some());
+        let via = via.into_iter().map(|f| {
+            let field = &self.fields[f];
+            let function = field.via.as_deref().unwrap_or_default();
+            (self.slots[field.slot].name.as_str(), function, insn.extract(f, word))
+        });
+        let operands = plain.into_iter().map(|f| {
             let field = &self.fields[f];
             let raw = i64::from(insn.extract(f, word));
             let value = match &field.map {
@@ -35,7 +44,7 @@ impl Table {
             };
             (self.slots[field.slot].name.as_str(), value)
         });
-        Some(Found { name: &insn.name, operands: operands.collect() })
+        Some(Found { name: &insn.name, operands: operands.collect(), via: via.collect() })
     }
 
     /// Names of all lines, in table order.

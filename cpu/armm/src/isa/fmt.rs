@@ -27,6 +27,11 @@ pub fn imm(out: &mut String, v: i64, _: &Context) {
     let _ = write!(out, "#{v}");
 }
 
+/// An immediate of 32 bits.
+pub fn word(out: &mut String, v: i64, _: &Context) {
+    let _ = write!(out, "#{}", v as u32);
+}
+
 /// An immediate without `#`.
 pub fn plain(out: &mut String, v: i64, _: &Context) {
     let _ = write!(out, "{v}");
@@ -96,6 +101,14 @@ pub fn special(out: &mut String, v: i64, _: &Context) {
     out.push_str(name);
 }
 
+/// A special register and, from bit 32 up, which parts of it MSR writes.
+pub fn masked(out: &mut String, v: i64, cx: &Context) {
+    special(out, v & 0xff, cx);
+    if v & 0xff < 4 {
+        out.push_str(["", "_s", "_f", "_fs"][(v >> 32 & 3) as usize]);
+    }
+}
+
 /// What a barrier waits for.
 pub fn barrier(out: &mut String, v: i64, _: &Context) {
     match v {
@@ -143,8 +156,12 @@ pub fn width(out: &mut String, v: i64, _: &Context) {
     let _ = write!(out, "#{}", (v >> 32) - (v & 31) + 1);
 }
 
-/// The `!` of a load of several registers: its base is written unless it is loaded. Printed by the line itself.
-pub fn writeback(_: &mut String, _: i64, _: &Context) {}
+/// The `!` of a load of several registers, whose base is written unless it is loaded: the list, and the base from bit 32 up.
+pub fn unless_loaded(out: &mut String, v: i64, _: &Context) {
+    if v >> (v >> 32 & 15) & 1 == 0 {
+        out.push('!');
+    }
+}
 
 /// The `!` of a base that is written where the operand is 1.
 pub fn bang(out: &mut String, v: i64, _: &Context) {

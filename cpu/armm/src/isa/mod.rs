@@ -12,6 +12,8 @@
 
 pub mod dispatch;
 pub mod fmt;
+#[cfg(test)]
+mod tests;
 
 #[allow(clippy::all, unused_parens)]
 mod generated {

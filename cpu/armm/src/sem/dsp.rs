@@ -50,7 +50,7 @@ fn halves<const KIND: u8, const LOW: bool, const HIGH: bool>(a: u64, b: u64) -> 
     let b = if LOW != HIGH { b >> 16 & 0xffff | (b & 0xffff) << 16 } else { b };
     let (low, low_ge) = lane(KIND, 16, a, b, LOW);
     let (high, high_ge) = lane(KIND, 16, a >> 16, b >> 16, HIGH);
-    low | high << 16 | (low_ge as u64 * 3 | high_ge as u64 * 12) << 32
+    low | high << 16 | ((low_ge as u64 * 3) | (high_ge as u64 * 12)) << 32
 }
 
 macro_rules! parallel {
@@ -109,7 +109,7 @@ saturating! {
 
 /// A byte of ones for each bit of GE.
 fn spread(ge: u64, _: u64) -> u64 {
-    (0..4).fold(0, |mask, i| mask | (ge >> i & 1) * 0xff << (8 * i))
+    (0..4).fold(0, |mask, i| mask | ((ge >> i & 1) * 0xff) << (8 * i))
 }
 
 /// SEL.

@@ -75,6 +75,8 @@ macro_rules! arithmetic {
             s.fall()
         }
 
+        // Not every operation has 16-bit instructions, which this is for.
+        #[allow(dead_code)]
         #[inline(always)]
         pub fn $reg<S: Arm>(s: &S, set: u8, rd: u8, rn: u8, rm: u8) -> Flow<S> {
             let result = $op(s, set, s.r(rn), s.r(rm));
@@ -108,6 +110,8 @@ macro_rules! compare {
             s.fall()
         }
 
+        // Not every operation has 16-bit instructions, which this is for.
+        #[allow(dead_code)]
         #[inline(always)]
         pub fn $reg<S: Arm>(s: &S, rn: u8, rm: u8) -> Flow<S> {
             $op(s, 1, s.r(rn), s.r(rm));
@@ -141,6 +145,8 @@ macro_rules! logic {
             $s.fall()
         }
 
+        // Not every operation has 16-bit instructions, which this is for.
+        #[allow(dead_code)]
         #[inline(always)]
         pub fn $reg<S: Arm>($s: &S, set: u8, rd: u8, rn: u8, rm: u8) -> Flow<S> {
             let ($a, $b) = ($s.r(rn), $s.r(rm));
@@ -183,6 +189,8 @@ macro_rules! test {
             $s.fall()
         }
 
+        // Not every operation has 16-bit instructions, which this is for.
+        #[allow(dead_code)]
         #[inline(always)]
         pub fn $reg<S: Arm>($s: &S, rn: u8, rm: u8) -> Flow<S> {
             let ($a, $b) = ($s.r(rn), $s.r(rm));

@@ -7,7 +7,9 @@ use crate::table::*;
 pub fn emit(table: &Table, config: &Config, out: &mut Out) {
     let fmt = &config.formatters;
     out.lines(&format!(
-        "enum Part {{
+        "// A table may format every operand.
+        #[allow(dead_code)]
+        enum Part {{
         Text(&'static str),
         Decimal(fn(&Operands) -> i64),
         Format(fn(&Operands) -> i64, fn(&mut String, i64, &{fmt}::Context)),

@@ -1,0 +1,167 @@
+//! The M profile on the compiler's intermediate representation: what a recorder needs to record, and what a core needs to run
+//! what was recorded.
+
+use cpu_core::{Flow, Next, Semantics, Width};
+use cpu_jit::passes::Scratch;
+use cpu_jit::{Block, Ended, Guest, Isa, Lifter, Ref, Slot};
+
+use crate::isa::{Id, Operands};
+use crate::semantics::{Arm, System};
+use crate::slot;
+use crate::state::{State, Trapped};
+
+/// The instruction set of a core.
+#[derive(Copy, Clone, Debug)]
+pub struct Thumb {
+    /// No unaligned access is allowed for as long as the block is valid.
+    pub strict: bool,
+}
+
+/// What is called, not lifted.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub enum Call {
+    /// Operand: address.
+    LoadExclusive(Width),
+    /// Operands: address, value.
+    StoreExclusive(Width),
+    /// Releases the monitor.
+    ClearExclusive,
+    /// Reads a special register.
+    Special(u8),
+    /// Reads FPSCR.
+    Fpscr,
+    /// Operand: address. With sign extension or without.
+    LoadUnprivileged(Width, bool),
+    /// Operands: address, value.
+    StoreUnprivileged(Width),
+    /// Acts on the core as a whole. Operand: its value.
+    System(System),
+}
+
+impl Isa for Thumb {
+    type Call = Call;
+    const FLOAT_FLAGS: Option<Slot> = Some(Slot(slot::FLOAT_FLAGS));
+}
+
+impl Arm for Lifter<Thumb> {
+    fn slot(&self, number: u16) -> Ref {
+        self.get(Slot(number))
+    }
+
+    fn set_slot(&self, number: u16, value: Ref) {
+        self.set(Slot(number), value);
+    }
+
+    fn strict(&self) -> bool {
+        self.isa().strict
+    }
+
+    fn load_exclusive(&self, addr: Ref, width: Width) -> Result<Ref, Ended> {
+        Ok(self.call(Call::LoadExclusive(width), [addr, addr]))
+    }
+
+    fn store_exclusive(&self, addr: Ref, width: Width, value: Ref) -> Result<Ref, Ended> {
+        Ok(self.call(Call::StoreExclusive(width), [addr, value]))
+    }
+
+    fn clear_exclusive(&self) {
+        let zero = self.imm(0);
+        self.call(Call::ClearExclusive, [zero, zero]);
+    }
+
+    fn special(&self, sysm: u8) -> Ref {
+        let zero = self.imm(0);
+        self.call(Call::Special(sysm), [zero, zero])
+    }
+
+    fn fpscr(&self) -> Ref {
+        let zero = self.imm(0);
+        self.call(Call::Fpscr, [zero, zero])
+    }
+
+    fn load_unprivileged(&self, addr: Ref, width: Width, signed: bool) -> Result<Ref, Ended> {
+        Ok(self.call(Call::LoadUnprivileged(width, signed), [addr, addr]))
+    }
+
+    fn store_unprivileged(&self, addr: Ref, width: Width, value: Ref) -> Result<(), Ended> {
+        self.call(Call::StoreUnprivileged(width), [addr, value]);
+        Ok(())
+    }
+
+    fn system(&self, op: System, value: Ref) -> Flow<Self> {
+        self.leave(Call::System(op), [value, value])
+    }
+}
+
+impl Guest<Call> for State {
+    fn get(&self, slot: Slot) -> u64 {
+        self.cell(slot.0).get()
+    }
+
+    fn set(&self, slot: Slot, value: u64) {
+        self.set_slot(slot.0, value);
+    }
+
+    fn begin(&self, index: u32, address: u64) -> bool {
+        if self.leave.get() {
+            return false;
+        }
+        self.frame.pc.set(address & 0xffff_ffff);
+        self.index.set(index);
+        true
+    }
+
+    fn call(&self, call: &Call, [a, b]: [u64; 2]) -> Result<u64, Trapped> {
+        match *call {
+            Call::LoadExclusive(width) => self.load_exclusive(a, width),
+            Call::StoreExclusive(width) => self.store_exclusive(a, width, b),
+            Call::ClearExclusive => {
+                self.clear_exclusive();
+                Ok(0)
+            }
+            Call::Special(sysm) => Ok(self.special(sysm)),
+            Call::Fpscr => Ok(self.fpscr()),
+            Call::LoadUnprivileged(width, signed) => self.load_unprivileged(a, width, signed),
+            Call::StoreUnprivileged(width) => self.store_unprivileged(a, width, b).map(|()| 0),
+            Call::System(_) => Ok(0),
+        }
+    }
+
+    fn leave(&self, call: &Call, [a, _]: [u64; 2]) -> Flow<Self> {
+        match *call {
+            Call::System(op) => self.system(op, a),
+            _ => Ok(Next::Leave),
+        }
+    }
+}
+
+/// An instruction to record, without a condition.
+pub(crate) struct Instruction<'a> {
+    /// `None` for one that raises the cause in the immediate.
+    pub id: Option<Id>,
+    pub operands: &'a Operands,
+    /// In bytes.
+    pub len: u8,
+}
+
+/// Records instructions, of which only the last may jump.
+pub(crate) fn lift<'a>(strict: bool, instructions: impl IntoIterator<Item = Instruction<'a>>) -> Block<Call> {
+    let lifter = Lifter::new(Thumb { strict });
+    for Instruction { id, operands, len } in instructions {
+        lifter.start(len as u32);
+        let ended = match id {
+            Some(id) => crate::isa::dispatch::execute(&lifter, id, operands) != Ok(Next::Fall),
+            None => {
+                let zero = lifter.imm(0);
+                lifter.raise(operands.imm as u64, zero);
+                true
+            }
+        };
+        if ended {
+            break;
+        }
+    }
+    let mut block = lifter.finish();
+    cpu_jit::passes::simplify(&mut block, &mut Scratch::default());
+    block
+}
