@@ -86,9 +86,9 @@ impl<'a> Ctx<'a> {
         self.services.events.cancel(self.device, self.base.wrapping_add(token));
     }
 
-    /// Forgets all events of the device: it loses its power.
+    /// Forgets all events of the device itself: it loses its power. Those of chips on its bus stay.
     pub fn cancel_all(&mut self) {
-        self.services.events.cancel_all(self.device);
+        self.services.events.cancel_up_to(self.device, CHILD - 1);
     }
 
     /// When an event is due.

@@ -36,8 +36,12 @@ impl EventQueue {
 
     /// Forgets all events of `device`.
     pub fn cancel_all(&mut self, device: DeviceId) {
-        let tokens: Vec<u32> =
-            self.index.range((device, 0)..=(device, u32::MAX)).map(|(key, _)| key.1).collect();
+        self.cancel_up_to(device, u32::MAX);
+    }
+
+    /// Forgets the events of `device` with tokens up to `last`.
+    pub fn cancel_up_to(&mut self, device: DeviceId, last: u32) {
+        let tokens: Vec<u32> = self.index.range((device, 0)..=(device, last)).map(|(key, _)| key.1).collect();
         for token in tokens {
             self.cancel(device, token);
         }

@@ -35,7 +35,7 @@ pub mod state;
 pub mod wires;
 
 pub use control::{ControlError, ControlKind, ControlSpec, ControlValue};
-pub use cpu_core::{Counter, GuestMemory, RestoreError, Time, Width};
+pub use cpu_core::{Counter, GuestMemory, MemoryKind, RestoreError, Time, Width};
 pub use ctx::{Ctx, Request};
 pub use device::{At, BuildArgs, BuildError, Component, Device, Field, Model, Node, Resources, Widths, pin};
 pub use events::DeviceId;

@@ -39,7 +39,7 @@ impl I2cTarget for Absent {
 }
 
 /// Builds the chips on a controller's bus.
-fn attach(args: &mut BuildArgs, children: &mut Children<dyn I2cTarget>) -> Result<(), BuildError> {
+pub(crate) fn attach(args: &mut BuildArgs, children: &mut Children<dyn I2cTarget>) -> Result<(), BuildError> {
     for node in args.node.children() {
         let address = node.regs().first().map(|(address, _)| *address as u32);
         let key = address.filter(|address| *address < 0x80).unwrap_or(u32::MAX);

@@ -253,6 +253,16 @@ pub trait Peripheral: Component {
     /// Back to the state at power-on; what was scheduled has been cancelled.
     fn reset(&mut self, block: &mut Block, ctx: &mut Ctx);
 
+    /// It was switched off by its register POWER: as a reset, but what is outside of the chip stays as it is.
+    fn switched_off(&mut self, block: &mut Block, ctx: &mut Ctx) {
+        self.reset(block, ctx);
+    }
+
+    /// All that it exchanges with the host, where that is more than [`Peripheral::port`].
+    fn ports(&self) -> Vec<Port> {
+        self.port().into_iter().collect()
+    }
+
     /// The task with the register at `task` is triggered.
     fn task(&mut self, block: &mut Block, ctx: &mut Ctx, task: u32);
 
@@ -332,11 +342,6 @@ impl<P: Peripheral> Nordic<P> {
         self.block.due.clear();
         ctx.complain("its shorts trigger each other in a circle");
     }
-
-    fn start_over(&mut self, ctx: &mut Ctx) {
-        self.block.reset(ctx);
-        self.call(ctx, |model, block, ctx| model.reset(block, ctx));
-    }
 }
 
 impl<P: Peripheral> Component for Nordic<P> {
@@ -376,7 +381,8 @@ impl<P: Peripheral> Component for Nordic<P> {
 impl<P: Peripheral> Device for Nordic<P> {
     fn reset(&mut self, ctx: &mut Ctx) {
         self.on = true;
-        self.start_over(ctx);
+        self.block.reset(ctx);
+        self.call(ctx, |model, block, ctx| model.reset(block, ctx));
     }
 
     fn widths(&self, _region: usize) -> Widths {
@@ -409,7 +415,8 @@ impl<P: Peripheral> Device for Nordic<P> {
             let on = value & 1 != 0;
             if self.on && !on {
                 ctx.cancel_all();
-                self.start_over(ctx);
+                self.block.reset(ctx);
+                self.call(ctx, |model, block, ctx| model.switched_off(block, ctx));
             }
             self.on = on;
             return;
@@ -455,6 +462,10 @@ impl<P: Peripheral> Device for Nordic<P> {
 
     fn port(&self) -> Option<Port> {
         self.model.port()
+    }
+
+    fn ports(&self) -> Vec<Port> {
+        self.model.ports()
     }
 
     fn host_input(&mut self, ctx: &mut Ctx, input: &HostInput) {

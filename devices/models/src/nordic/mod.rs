@@ -2,16 +2,22 @@
 //!
 //! * [`block`]: tasks, events, shorts and interrupts, which all of them share.
 //! * [`ppi`]: connects events to tasks of other peripherals.
+//! * [`easydma`]: how they read and write RAM.
+//! * [`serial`]: SPI and two-wire masters, which share addresses.
 
 pub mod block;
 pub mod clock;
+pub mod easydma;
 pub mod ficr;
 pub mod gpio;
 pub mod gpiote;
 pub mod nvmc;
 pub mod ppi;
 pub mod rtc;
+pub mod serial;
+mod spi;
 pub mod timer;
+mod twi;
 
 use devices_core::{BuildArgs, BuildError, Model};
 
@@ -24,6 +30,7 @@ pub static MODELS: &[Model] = &[
     nvmc::MODEL,
     ppi::MODEL,
     rtc::MODEL,
+    serial::MODEL,
     timer::MODEL,
 ];
 

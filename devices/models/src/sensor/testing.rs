@@ -11,7 +11,7 @@ use devices_core::{
 const ADDRESS: u8 = 0x55;
 
 /// A node of nothing but its name.
-struct Plain;
+pub struct Plain;
 
 impl Node for Plain {
     fn name(&self) -> &str {

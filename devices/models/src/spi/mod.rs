@@ -34,7 +34,7 @@ impl SpiTarget for Absent {
 }
 
 /// Builds the chips on a controller's bus. A flash chip at chip select 0 is what the controller's window shows.
-fn attach(
+pub(crate) fn attach(
     args: &mut BuildArgs,
     children: &mut Children<dyn SpiTarget>,
     window: Option<(u64, u64)>,
