@@ -3,6 +3,7 @@
 //! A model only ever sees [`HostInput`] values, at virtual times that the machine logs, and only ever leaves
 //! [`HostOutput`] values behind.
 
+use devices_radio::{Arrival, Transmission};
 use std::io;
 
 /// What a device offers to, or wants from, the host.
@@ -20,6 +21,8 @@ pub enum Port {
     Network,
     /// [`crate::Device::display`] is there.
     Display,
+    /// An antenna: takes [`HostInput::Radio`], gives [`HostOutput::Radio`].
+    Radio,
 }
 
 impl Port {
@@ -31,6 +34,7 @@ impl Port {
             HostInput::Pointer { .. } => self == Port::Pointer,
             HostInput::Touch { .. } => self == Port::Touch,
             HostInput::Packet(_) => self == Port::Network,
+            HostInput::Radio(_) => self == Port::Radio,
         }
     }
 }
@@ -67,6 +71,8 @@ pub enum HostInput {
     },
     /// An Ethernet frame without its checksum.
     Packet(Vec<u8>),
+    /// A frame that starts to reach the antenna, or news about one.
+    Radio(Box<Arrival>),
 }
 
 /// Something for outside.
@@ -76,6 +82,8 @@ pub enum HostOutput {
     Serial(Vec<u8>),
     /// An Ethernet frame without its checksum.
     Packet(Vec<u8>),
+    /// A frame that starts to leave the antenna, or stops early. The host names the node.
+    Radio(Box<Transmission>),
 }
 
 /// A picture. Pixels are `0x00RRGGBB`, row by row from the top left.

@@ -4,9 +4,27 @@ use serde::{Deserialize, Serialize};
 
 /// Bits in the order in which they leave an antenna; the first of every eight is bit 0 of its byte.
 #[derive(Clone, Default, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(try_from = "(Vec<u8>, u32)", into = "(Vec<u8>, u32)")]
 pub struct Bits {
     bytes: Vec<u8>,
     len: u32,
+}
+
+impl TryFrom<(Vec<u8>, u32)> for Bits {
+    type Error = &'static str;
+
+    fn try_from((bytes, len): (Vec<u8>, u32)) -> Result<Bits, Self::Error> {
+        if bytes.len() != len.div_ceil(8) as usize {
+            return Err("a number of bits that does not fit its bytes");
+        }
+        Ok(Bits { bytes, len })
+    }
+}
+
+impl From<Bits> for (Vec<u8>, u32) {
+    fn from(bits: Bits) -> (Vec<u8>, u32) {
+        (bits.bytes, bits.len)
+    }
 }
 
 impl Bits {
@@ -133,6 +151,7 @@ mod tests {
         assert_eq!(bits.iter().collect::<Vec<_>>(), [false, true, true, true, true, false]);
         assert_eq!((bits.bytes(), bits.bytes_high_first()), (&[0b1_1110][..], vec![0b0111_1000]));
         assert_eq!((bits.get(5), bits.get(6), bits.len()), (Some(false), None, 6));
+        assert!(Bits::try_from((vec![0], 9)).is_err() && Bits::try_from((vec![0], 0)).is_err());
     }
 
     #[test]

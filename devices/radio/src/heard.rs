@@ -98,7 +98,7 @@ impl Heard {
             .filter(|Arrival { frame, .. }| Some(frame.key) != key && frame.start <= at && at < frame.end());
         on_air
             .map(|Arrival { frame, power, .. }| {
-                ratio(power - rejection(phy, frame.frequency.abs_diff(frequency)))
+                ratio(power.saturating_sub(rejection(phy, frame.frequency.abs_diff(frequency))))
             })
             .sum()
     }

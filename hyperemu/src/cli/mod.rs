@@ -236,6 +236,9 @@ pub struct RunArgs {
     /// Write figures about the run as JSON at the end.
     #[arg(long, value_name = "FILE.json", help_heading = "Run")]
     pub stats: Option<PathBuf>,
+    /// Write the frames of all radios, as pcapng.
+    #[arg(long, value_name = "FILE.pcapng", help_heading = "Run")]
+    pub pcap: Option<PathBuf>,
     /// Write everything that came from outside, for --replay.
     #[arg(long, value_name = "FILE", help_heading = "Run")]
     pub record: Option<PathBuf>,

@@ -5,6 +5,7 @@ use crate::error::UsageError;
 use crate::host::console::Console;
 use crate::host::expect::Expectations;
 use crate::host::net::{NetSpec, Network};
+use crate::host::radio::Radios;
 use crate::host::record::Recording;
 use crate::host::resources::HostResources;
 use crate::host::runner::{Cue, Ending, Runner, Setup, Viewer};
@@ -206,10 +207,12 @@ fn setup(
         None => None,
     };
     let console = Console::open(machine, &args.serial)?;
+    let radios = Radios::open(machine, replay.is_none(), args.pcap.as_deref())?;
     let watched = console.interactive || windowed(args, machine);
     Ok(Setup {
         console,
         network: if replay.is_some() { Network::default() } else { Network::open(machine, args.net) },
+        radios,
         expect: Expectations::new(args.expect.clone(), args.fail_on.clone()),
         timeout: args.timeout,
         host_timeout: args.host_timeout.map(|time| Duration::from_nanos(time.as_ns())),
@@ -276,6 +279,7 @@ fn finish(args: &RunArgs, runner: &mut Runner, ending: &Ending, cpu_ns: u64) -> 
     if let Some(path) = &args.screenshot {
         failed.extend(take_screenshot(&runner.machine, path).err());
     }
+    failed.extend(runner.finish_capture().err());
     if let Some(path) = &args.record
         && let Some(record) = runner.take_record()
     {

@@ -7,6 +7,7 @@ pub mod keys;
 pub mod log;
 pub mod net;
 pub mod pace;
+pub mod radio;
 pub mod record;
 pub mod resources;
 pub mod runner;

@@ -4,6 +4,7 @@ use crate::host::console::Console;
 use crate::host::expect::{Expectations, Verdict};
 use crate::host::net::Network;
 use crate::host::pace::Pace;
+use crate::host::radio::Radios;
 use crate::host::record::Recording;
 use crate::host::terminal::Command;
 use crate::machine::scheduler::Limit;
@@ -52,6 +53,8 @@ pub struct Setup {
     pub console: Console,
     /// Networks.
     pub network: Network,
+    /// Antennas.
+    pub radios: Radios,
     /// What the console should say.
     pub expect: Expectations,
     /// End of virtual time.
@@ -200,6 +203,9 @@ impl<'a> Runner<'a> {
         for (device, input) in self.setup.network.receive(now) {
             self.inject(device, input);
         }
+        for (device, input) in self.setup.radios.receive() {
+            self.inject(device, input);
+        }
         let instructions = self.machine.instructions();
         let idle = instructions == self.instructions;
         self.instructions = instructions;
@@ -282,8 +288,10 @@ impl<'a> Runner<'a> {
                     }
                 }
                 HostOutput::Packet(frame) => self.setup.network.send(device, self.machine.now(), frame),
+                HostOutput::Radio(frame) => self.setup.radios.send(device, *frame),
             }
         }
+        self.setup.radios.told(self.machine.now());
         verdict
     }
 
@@ -295,6 +303,11 @@ impl<'a> Runner<'a> {
     /// Whether anything was expected.
     pub fn expects(&self) -> bool {
         self.setup.expect.any()
+    }
+
+    /// Ends the capture of the radios. Errors name the file.
+    pub fn finish_capture(&mut self) -> Result<(), String> {
+        self.setup.radios.finish()
     }
 
     /// The recording, at the end.
