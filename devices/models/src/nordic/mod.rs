@@ -8,30 +8,42 @@
 pub mod block;
 pub mod clock;
 pub mod easydma;
+pub mod egu;
 pub mod ficr;
 pub mod gpio;
 pub mod gpiote;
+pub mod hidden;
 pub mod nvmc;
 pub mod ppi;
+pub mod rng;
 pub mod rtc;
 pub mod serial;
 mod spi;
+pub mod temp;
 pub mod timer;
 mod twi;
+pub mod uart;
+pub mod wdt;
 
 use devices_core::{BuildArgs, BuildError, Model};
 
 /// The models of this folder.
 pub static MODELS: &[Model] = &[
     clock::MODEL,
+    egu::MODEL,
     ficr::MODEL,
     gpio::MODEL,
     gpiote::MODEL,
+    hidden::MODEL,
     nvmc::MODEL,
     ppi::MODEL,
+    rng::MODEL,
     rtc::MODEL,
     serial::MODEL,
+    temp::MODEL,
     timer::MODEL,
+    uart::MODEL,
+    wdt::MODEL,
 ];
 
 /// The bus address of a peripheral: where its first `reg` is.
