@@ -1,5 +1,6 @@
 //! Recorded meanings against interpreted ones, on every instruction with random operands and surroundings: the same state and
-//! memory behind each run, faults and their status registers included.
+//! memory behind each run, faults and their status registers included. `LOCKSTEP_ROUNDS` says how often each is tried,
+//! `LOCKSTEP_SEED` with what.
 
 #[path = "../../../tests/diff/src/rng.rs"]
 mod rng;
@@ -50,7 +51,7 @@ impl Side {
             let value = match rng.below(4) {
                 0 => rng.next() as u32,
                 1 => rng.below(64) as u32,
-                _ => RAM as u32 + rng.below(RAM_SIZE) as u32 & !3,
+                _ => (RAM as u32 + rng.below(RAM_SIZE) as u32) & !3,
             };
             self.core.set_r(r, value);
         }
@@ -80,10 +81,11 @@ fn bytes(id: Id, word: u32) -> Vec<u8> {
     }
 }
 
-fn all_instructions(config: ArmConfig, rounds: u64) {
+fn all_instructions(config: ArmConfig) {
+    let rounds = Rng::from_env("LOCKSTEP_ROUNDS", 12);
     let mut sides = [Side::new(config.clone(), false), Side::new(config.clone(), true)];
     let features = config.features();
-    let mut rng = Rng::new(0x1234_5678);
+    let mut rng = Rng::new(Rng::from_env("LOCKSTEP_SEED", 1));
     let straight: Vec<Id> = Id::ALL
         .into_iter()
         .filter(|id| id.available(&features))
@@ -133,10 +135,10 @@ fn all_instructions(config: ArmConfig, rounds: u64) {
 
 #[test]
 fn recorded_and_interpreted_agree_on_every_instruction_of_a_cortex_m4() {
-    all_instructions(ArmConfig::cortex_m4f(), 12);
+    all_instructions(ArmConfig::cortex_m4f());
 }
 
 #[test]
 fn recorded_and_interpreted_agree_on_every_instruction_of_a_cortex_m0() {
-    all_instructions(ArmConfig::cortex_m0(), 12);
+    all_instructions(ArmConfig::cortex_m0());
 }

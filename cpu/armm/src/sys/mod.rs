@@ -245,7 +245,7 @@ impl State {
         }
         let now = self.now();
         let mut systick = self.sys.systick.borrow_mut();
-        if systick.poll(now) && self.sys.nvic.pend(number::SYS_TICK) {
+        if systick.advance(now) && self.sys.nvic.pend(number::SYS_TICK) {
             self.became_pending();
         }
         let deadline = systick.deadline(now);
@@ -254,6 +254,13 @@ impl State {
             _ => deadline.saturating_sub(self.start.get()).0.div_ceil(self.config.period.0.max(1)),
         };
         self.timer_at.set(instructions);
+    }
+
+    /// Brings SysTick up to the instruction that accesses it.
+    pub(crate) fn sync_timers(&self) {
+        self.poll_timers();
+        // What was due is pending now; of a counter without an interrupt COUNTFLAG remains.
+        let _ = self.sys.systick.borrow_mut().poll(self.now());
     }
 
     /// The first time after `now` at which SysTick may make an exception pending.

@@ -136,7 +136,7 @@ impl State {
         match function {
             Function::Ictr => (sys.nvic.irqs() as u32).saturating_sub(1) / 32,
             Function::SystCsr | Function::SystRvr | Function::SystCvr | Function::SystCalib => {
-                self.poll_timers();
+                self.sync_timers();
                 let mut systick = sys.systick.borrow_mut();
                 match function {
                     Function::SystCsr => systick.read_control(),
@@ -180,7 +180,7 @@ impl State {
         let (trace, instructions) = (sys.trace_enabled(), self.executed_now());
         match function {
             Function::SystCsr | Function::SystRvr | Function::SystCvr => {
-                self.poll_timers();
+                self.sync_timers();
                 let mut systick = sys.systick.borrow_mut();
                 match function {
                     Function::SystCsr => systick.write_control(value, self.now()),

@@ -110,6 +110,22 @@ impl SysTick {
         zeros != 0 && self.control & TICKINT != 0
     }
 
+    /// As [`SysTick::poll`], but where nothing became pending nothing changes: when it is called can not be seen in the state.
+    #[must_use]
+    pub fn advance(&mut self, now: Time) -> bool {
+        let elapsed = self.ticks(now).saturating_sub(self.since);
+        let Some(first) = self.first_zero().filter(|first| *first <= elapsed) else { return false };
+        if !self.runs() || self.control & TICKINT == 0 {
+            return false;
+        }
+        // It is at the last zero; with nothing to reload, that is the first one.
+        let cycle = self.reload as u64 + 1;
+        self.since += if self.reload == 0 { first } else { elapsed - (elapsed - first) % cycle };
+        self.value = 0;
+        self.count_flag = true;
+        true
+    }
+
     /// The first time, not before `now`, at which [`SysTick::poll`] may return true.
     pub fn deadline(&self, now: Time) -> Time {
         if !self.runs() || self.control & TICKINT == 0 {
@@ -230,6 +246,26 @@ mod tests {
         assert_eq!(timer.deadline(at(1100)), at(1200));
         assert!(timer.poll(at(1450)));
         assert_eq!(timer.current(), 50);
+    }
+
+    #[test]
+    fn advancing_changes_the_state_at_zeros_only() {
+        for reload in 0..5 {
+            for value in 0..5 {
+                let start = SysTick { reload, value, control: ENABLE | TICKINT | CLKSOURCE, ..timer(None) };
+                for elapsed in 0..20 {
+                    let (mut polled, mut advanced) = (start, start);
+                    let zeros = start.after(elapsed).1 != 0;
+                    assert_eq!(advanced.advance(at(elapsed)), zeros, "{value} of {reload} after {elapsed}");
+                    assert_eq!(polled.poll(at(elapsed)), zeros);
+                    assert!(zeros || (advanced.value, advanced.since) == (start.value, start.since));
+                    assert!(!advanced.advance(at(elapsed)));
+                    assert_eq!(polled.deadline(at(elapsed)), advanced.deadline(at(elapsed)));
+                    assert!(!advanced.poll(at(elapsed)));
+                    assert_eq!((polled.value, polled.count_flag), (advanced.value, advanced.count_flag));
+                }
+            }
+        }
     }
 
     #[test]
