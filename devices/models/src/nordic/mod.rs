@@ -4,11 +4,16 @@
 //! * [`ppi`]: connects events to tasks of other peripherals.
 //! * [`easydma`]: how they read and write RAM.
 //! * [`serial`]: SPI and two-wire masters, which share addresses.
+//! * [`radio`]: the 2.4 GHz radio; [`crypto`] is behind its companions [`ecb`], [`ccm`] and [`aar`].
 
+pub mod aar;
 pub mod block;
+pub mod ccm;
 pub mod clock;
 pub mod easydma;
 pub mod egu;
+pub mod crypto;
+pub mod ecb;
 pub mod ficr;
 pub mod gpio;
 pub mod gpiote;
@@ -16,6 +21,7 @@ pub mod hidden;
 pub mod nvmc;
 pub mod ppi;
 pub mod rng;
+pub mod radio;
 pub mod rtc;
 pub mod serial;
 mod spi;
@@ -29,8 +35,10 @@ use devices_core::{BuildArgs, BuildError, Model};
 
 /// The models of this folder.
 pub static MODELS: &[Model] = &[
+    ccm::MODEL,
     clock::MODEL,
     egu::MODEL,
+    ecb::MODEL,
     ficr::MODEL,
     gpio::MODEL,
     gpiote::MODEL,
@@ -38,6 +46,7 @@ pub static MODELS: &[Model] = &[
     nvmc::MODEL,
     ppi::MODEL,
     rng::MODEL,
+    radio::MODEL,
     rtc::MODEL,
     serial::MODEL,
     temp::MODEL,
