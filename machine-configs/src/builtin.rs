@@ -8,7 +8,10 @@ macro_rules! files {
 
 /// Every built-in file by path.
 pub(crate) static FILES: &[(&str, &str)] = files![
+    "boards/microbit.dts",
     "boards/mps2-an386.dts",
+    "boards/nrf52840dk.dts",
+    "boards/nrf52dk.dts",
     "boards/sensor.dts",
     "boards/tv.dts",
     "boards/virt-riscv32.dts",

@@ -94,6 +94,9 @@ pub const CHARGE_STATUS: u32 = 0;
 /// Pin of `power-present-gpios`.
 pub const POWER_PRESENT: u32 = 1;
 
+/// First pin of `col-gpios`, the columns of a matrix; the rows are before them.
+pub const COLUMNS: u32 = 16;
+
 /// The properties that connect pins.
 pub const PROPERTIES: &[PinProperty] = &[
     input("reset-gpios", RESET as u32),
@@ -101,6 +104,8 @@ pub const PROPERTIES: &[PinProperty] = &[
     input("enable-gpios", ENABLE as u32),
     input("backlight-gpios", BACKLIGHT as u32),
     input("cs-gpios", CHIP_SELECT as u32),
+    input("row-gpios", 0),
+    input("col-gpios", COLUMNS),
     output("charge-status-gpios", CHARGE_STATUS),
     output("power-present-gpios", POWER_PRESENT),
 ];

@@ -9,7 +9,11 @@
 #define KEY_VOLUMEDOWN 114
 #define KEY_VOLUMEUP 115
 #define KEY_POWER 116
+#define KEY_A 30
+#define KEY_B 48
 #define BTN_0 0x100
 #define BTN_1 0x101
+#define BTN_2 0x102
+#define BTN_3 0x103
 
 #endif
