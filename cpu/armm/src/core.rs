@@ -197,7 +197,7 @@ impl Core for ArmCore {
             Place::Primask => state.sys.primask.set(word & 1),
             Place::Basepri => state.sys.basepri.set(word & state.priority_mask()),
             Place::Faultmask => state.sys.faultmask.set(word & 1),
-            Place::Control => state.write_special(20, 0, word),
+            Place::Control => state.set_control(word),
             Place::D(d) => {
                 self.set_s(2 * d, word);
                 self.set_s(2 * d + 1, (value >> 32) as u32);

@@ -160,18 +160,21 @@ impl State {
                 }
             }
             sysm::FAULTMASK if self.config.is_v7m() => self.set_faultmask(value & 1),
-            sysm::CONTROL => {
-                let unprivileged = if self.config.unprivileged { 1 } else { 0 };
-                let fpca = if self.config.fpu { 4 } else { 0 };
-                let thread = sys.exception.get() == 0;
-                // SPSEL can not be written in Handler mode.
-                let writable = unprivileged | fpca | if thread { 2 } else { 0 };
-                sys.control.set(sys.control.get() & !writable | value & writable);
-                self.select_stack();
-                self.update_contexts();
-            }
+            sysm::CONTROL => self.set_control(value),
             _ => {}
         }
+    }
+
+    /// Sets the bits of CONTROL that exist and can be written now.
+    pub(crate) fn set_control(&self, value: u32) {
+        let unprivileged = if self.config.unprivileged { 1 } else { 0 };
+        let fpca = if self.config.fpu { 4 } else { 0 };
+        // SPSEL can not be written in Handler mode.
+        let stack = if self.sys.exception.get() == 0 { 2 } else { 0 };
+        let writable = unprivileged | fpca | stack;
+        self.sys.control.set(self.sys.control.get() & !writable | value & writable);
+        self.select_stack();
+        self.update_contexts();
     }
 
     /// The bits of a priority that exist.
@@ -221,7 +224,7 @@ impl State {
                     if i {
                         self.sys.primask.set(disable as u32);
                     }
-                    if f {
+                    if f && self.config.is_v7m() {
                         self.set_faultmask(disable as u32);
                     }
                 }

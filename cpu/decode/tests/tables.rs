@@ -199,3 +199,63 @@ orr  | a64 | 10101010000 rm shift rn rd                    | rd rn rm imm | {rd}
     let out = generate(&t, &config);
     assert!(out.isa.contains("pub fn decode(bits: u32") && out.dispatch.contains("crate::sem::orr(s, o.rd"));
 }
+
+#[test]
+fn a_first_halfword_may_be_the_high_half_and_fields_may_be_computed() {
+    let head = "\
+operand rd rn : u8 r
+operand imm : i32
+operand wid : u8
+feature v7m
+length 32 if high 11101 1111- else 16
+field rd[3:0] -> rd
+field rn[3:0] -> rn
+field i12[11:0] via=expand -> imm
+field lsb[4:0] -> imm
+field msb[4:0] -> wid
+";
+    let load = |lines: &str| {
+        let text = format!("{head}{lines}\n");
+        load([(Path::new("t.insn"), text.as_str())])
+            .map_err(|e| e.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
+    };
+    let lines = "\
+mov | v7m | 11110 i12[11] 0001001111 0 i12[10:8] rd i12[7:0] | rd imm | {rd}, {imm}
+bfi | v7m | 111100110110 rn 0 lsb[4:2] rd lsb[1:0] 0 msb | rd rn imm wid | {rd}, {rn}, {imm}, {imm,wid:width}
+nop | v7m | 1011111100000000 | |";
+    let t = load(lines).unwrap();
+    let found = t.reference_decode(32, 0xf44f_73ff, &["v7m"]).unwrap();
+    assert_eq!(
+        (found.name, found.operands, found.via),
+        ("mov", vec![("rd", 3)], vec![("imm", "expand", 0xfff)])
+    );
+    let config = Config {
+        tables: Vec::new(),
+        formatters: "crate::fmt".into(),
+        functions: "crate::sem".into(),
+        semantics: "crate::Semantics".into(),
+        flow: "crate::Flow".into(),
+    };
+    let out = generate(&t, &config).isa;
+    assert!(out.contains("first & 0xf800 == 0xe800 || first & 0xf000 == 0xf000"), "{out}");
+    assert!(out.contains("decode16(bits >> 16 & 0xffff, ext)"));
+    assert!(
+        out.contains("imm: crate::fmt::expand(") && out.contains("crate::fmt::expand_raw(i32::from(o.imm))?")
+    );
+    assert!(out.contains("Part::Format(|o| o.imm as u32 as i64 | (o.wid as i64) << 32, crate::fmt::width)"));
+    for (lines, expected) in [
+        ("x | v7m | 11000 rd 0000000 | |\ny | v7m | 11111 rd 0000000 | |", "would read it as 32 bits"),
+        ("x | v7m | 1110 rn 000000000000000000000000 | |", "would read it as 16 bits"),
+        ("field j[3:0] signed via=f -> imm", "`via` stands alone"),
+        ("field j[3:0] via=F -> imm", "not a lower-case identifier"),
+        ("x | v7m | 111100000000 rn 0000000000000000 | | {rn,ra:width}", "`ra` in the assembly text"),
+        (
+            "x | v7m | 111100000000 rn 0000000000000000 | | {rn,imm:width}",
+            "operand `imm` is used, but no field",
+        ),
+        ("length 32 if 11 else 16", "is given once"),
+    ] {
+        let error = load(lines).err().unwrap_or_else(|| panic!("accepted {lines}"));
+        assert!(error.contains(expected), "{error}");
+    }
+}
