@@ -218,9 +218,6 @@ pub fn vmov_to_single<S: Arm>(s: &S, rd: u8, rn: u8) -> Flow<S> {
 /// `r[rd], r[ra] = s[rm], s[rm + 1]`.
 #[inline(always)]
 pub fn vmov_from_pair<S: Arm>(s: &S, rd: u8, ra: u8, rm: u8) -> Flow<S> {
-    if rm == 31 || rd == ra {
-        return Err(s.raise(cause::UNDEFINED, s.imm(0)));
-    }
     s.set_r(rd, single(s, rm));
     s.set_r(ra, single(s, rm + 1));
     s.fall()
@@ -229,9 +226,6 @@ pub fn vmov_from_pair<S: Arm>(s: &S, rd: u8, ra: u8, rm: u8) -> Flow<S> {
 /// `s[rd], s[rd + 1] = r[rn], r[rm]`.
 #[inline(always)]
 pub fn vmov_to_pair<S: Arm>(s: &S, rd: u8, rn: u8, rm: u8) -> Flow<S> {
-    if rd == 31 {
-        return Err(s.raise(cause::UNDEFINED, s.imm(0)));
-    }
     set_single(s, rd, s.r(rn));
     set_single(s, rd + 1, s.r(rm));
     s.fall()
