@@ -1,6 +1,15 @@
-//! Small RISC-V ELF files, written byte by byte.
+//! Small ELF files, written byte by byte.
 
-/// A relocatable object with one code section and the attribute that names the extensions
+/// The instruction set of a file.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub enum Machine {
+    /// RISC-V of 32 or 64 bits.
+    Riscv(u32),
+    /// Arm, always of 32 bits here.
+    Arm,
+}
+
+/// A relocatable RISC-V object with one code section and the attribute that names the extensions
 /// (`rv64i2p1_m2p0_...`), by which disassemblers choose what they decode.
 pub fn object(xlen: u32, arch: &str, code: &[u8]) -> Vec<u8> {
     let attributes = {
@@ -18,7 +27,7 @@ pub fn object(xlen: u32, arch: &str, code: &[u8]) -> Vec<u8> {
         all
     };
     let names = b"\0.text\0.riscv.attributes\0.shstrtab\0";
-    let w = Writer { wide: xlen == 64 };
+    let w = Writer::new(Machine::Riscv(xlen));
     let header = if w.wide { 64 } else { 52 };
     let (text, attr) = (header, header + code.len());
     let strings = attr + attributes.len();
@@ -49,9 +58,9 @@ pub struct Segment {
 }
 
 /// A static executable.
-pub fn executable(xlen: u32, entry: u64, segments: &[Segment]) -> Vec<u8> {
+pub fn executable(machine: Machine, entry: u64, segments: &[Segment]) -> Vec<u8> {
     const PAGE: usize = 4096;
-    let w = Writer { wide: xlen == 64 };
+    let w = Writer::new(machine);
     let header = if w.wide { 64 } else { 52 };
     let mut out = w.header(2, entry, header, 0, segments.len() as u16, 0, 0);
     let table = segments.len() * if w.wide { 56 } else { 32 };
@@ -79,10 +88,15 @@ pub fn executable(xlen: u32, entry: u64, segments: &[Segment]) -> Vec<u8> {
 }
 
 struct Writer {
+    machine: Machine,
     wide: bool,
 }
 
 impl Writer {
+    fn new(machine: Machine) -> Writer {
+        Writer { machine, wide: machine == Machine::Riscv(64) }
+    }
+
     fn word(&self, out: &mut Vec<u8>, v: u64) {
         let bytes = v.to_le_bytes();
         out.extend(&bytes[..if self.wide { 8 } else { 4 }]);
@@ -103,13 +117,18 @@ impl Writer {
         let mut out = vec![0x7f, b'E', b'L', b'F', if self.wide { 2 } else { 1 }, 1, 1];
         out.resize(16, 0);
         out.extend(kind.to_le_bytes());
-        out.extend(243u16.to_le_bytes());
+        let (machine, abi) = match self.machine {
+            // RVC and the double-precision ABI.
+            Machine::Riscv(_) => (243u16, 5u32),
+            // EABI version 5 with arguments in floating-point registers.
+            Machine::Arm => (40, 0x500_0400),
+        };
+        out.extend(machine.to_le_bytes());
         out.extend(1u32.to_le_bytes());
         self.word(&mut out, entry);
         self.word(&mut out, segments_at);
         self.word(&mut out, sections_at);
-        // RVC and the double-precision ABI.
-        out.extend(5u32.to_le_bytes());
+        out.extend(abi.to_le_bytes());
         let sizes: [u16; 3] = if self.wide { [64, 56, 64] } else { [52, 32, 40] };
         for v in [sizes[0], sizes[1], segments, sizes[2], sections, names] {
             out.extend(v.to_le_bytes());

@@ -1,5 +1,6 @@
 //! Differential tests against other implementations: disassemblers and user-mode emulators.
 
+pub mod arm;
 pub mod elf;
 pub mod objdump;
 pub mod peer;

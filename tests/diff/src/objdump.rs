@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use crate::elf;
-use crate::tool::{output, require_tool};
+use crate::tool::{output, require_tool, scratch_file};
 
 /// A disassembler to compare with.
 #[derive(Clone, Debug)]
@@ -54,12 +54,10 @@ impl Objdump {
             starts.push(code.len() as u64);
             code.extend(&word.to_le_bytes()[..if word & 3 == 3 { 4 } else { 2 }]);
         }
-        let file = std::env::temp_dir().join(format!("hyperemu-diff-{}-{:p}.o", std::process::id(), &code));
-        std::fs::write(&file, elf::object(xlen, arch, &code)).expect("a temporary file");
+        let file = scratch_file("code.o", &elf::object(xlen, arch, &code));
         let mut command = Command::new(&self.program);
-        command.args(["-d", "-z", "-M", "no-aliases", "-M", "numeric"]).arg(&file);
+        command.args(["-d", "-z", "-M", "no-aliases", "-M", "numeric"]).arg(&file.0);
         let text = String::from_utf8_lossy(&output(&mut command)).into_owned();
-        let _ = std::fs::remove_file(&file);
         let mut lines = BTreeMap::new();
         for line in text.lines() {
             let Some((address, rest)) = line.trim_start().split_once(':') else { continue };

@@ -2,14 +2,13 @@
 
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use cpu_core::{Core, EmptyBus, Exit, GuestMemory, MemoryKind, RegionSpec, Time};
 use cpu_riscv::isa::Features;
 use cpu_riscv::{Hart, HartConfig, Mmu, csr};
 use object::{Object, ObjectSegment};
 
-use crate::tool::require_tool;
+use crate::tool::{require_tool, scratch_file};
 use crate::user::{EXIT, RECORD, WRITE};
 
 /// What a program wrote, and how it ended.
@@ -34,19 +33,19 @@ impl Run {
 /// 10.0 loses the flags of `fround` and `froundnx` whose result is overwritten (helpers declared free of
 /// side effects), and `amocas` with `rd = x0` spoils the translator's constant zero.
 pub fn qemu(xlen: u32, elf: &[u8]) -> Run {
-    static NUMBER: AtomicU64 = AtomicU64::new(0);
-    let program = require_tool(&[&format!("qemu-riscv{xlen}")], "qemu-user");
-    let name = format!("hyperemu-user-{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
-    let file = std::env::temp_dir().join(name);
-    std::fs::write(&file, elf).expect("a temporary file");
+    let (output, end) = user_mode(&format!("qemu-riscv{xlen}"), &["-cpu", "max", "-one-insn-per-tb"], elf);
+    Run { output, end, executed: 0 }
+}
+
+/// Runs a program under one of qemu-user's emulators: its standard output, and how it ended.
+pub fn user_mode(emulator: &str, options: &[&str], elf: &[u8]) -> (Vec<u8>, String) {
+    let program = require_tool(&[emulator], "qemu-user");
+    let file = scratch_file("user", elf);
     // It refuses files that are not executable, without a word.
-    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o700)).expect("a temporary file");
+    std::fs::set_permissions(&file.0, std::fs::Permissions::from_mode(0o700)).expect("a temporary file");
     let mut command = Command::new(program);
-    command.args(["-cpu", "max", "-one-insn-per-tb"]).arg(&file).stdin(Stdio::null());
-    let out = command.output().expect("qemu-user runs");
-    let _ = std::fs::remove_file(&file);
-    let end = format!("{} {}", out.status, String::from_utf8_lossy(&out.stderr));
-    Run { output: out.stdout, end, executed: 0 }
+    let out = command.args(options).arg(&file.0).stdin(Stdio::null()).output().expect("qemu-user runs");
+    (out.stdout, format!("{} {}", out.status, String::from_utf8_lossy(&out.stderr)))
 }
 
 /// In our interpreter, in S-mode without translation; the two system calls are answered here.

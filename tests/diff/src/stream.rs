@@ -294,32 +294,34 @@ fn integer(rng: &mut Rng) -> u64 {
 
 /// A value of some format, mostly boxed as it must be.
 fn float(rng: &mut Rng) -> u64 {
-    let value = |rng: &mut Rng, exponent: u32, fraction: u32| {
-        let bias = (1u64 << (exponent - 1)) - 1;
-        let top = (1u64 << exponent) - 1;
-        let e = match rng.below(8) {
-            0 => 0,
-            1 => top,
-            2 => bias + rng.below(80) % (bias + 1),
-            3 => bias - rng.below(u64::from(fraction) + 3) % bias,
-            4 => bias + rng.below(4),
-            5 => rng.pick(&[1, 2, top - 1, top - 2]),
-            _ => rng.below(top + 1),
-        };
-        let ones = (1u64 << fraction) - 1;
-        let f = match rng.below(6) {
-            0 => 0,
-            1 => ones,
-            2 => 1 << rng.below(u64::from(fraction)),
-            3 => ones << rng.below(u64::from(fraction)) & ones,
-            _ => rng.next() & ones,
-        };
-        rng.below(2) << (exponent + fraction) | e << fraction | f
-    };
     match rng.below(10) {
-        0..=3 => value(rng, 11, 52),
-        4..=6 => value(rng, 8, 23) | 0xffff_ffff << 32,
-        7..=8 => value(rng, 5, 10) | !0xffff,
+        0..=3 => float_of(rng, 11, 52),
+        4..=6 => float_of(rng, 8, 23) | 0xffff_ffff << 32,
+        7..=8 => float_of(rng, 5, 10) | !0xffff,
         _ => rng.next(),
     }
+}
+
+/// A value of the format with fields of these widths: corners, neighbours of one, ends of the range.
+pub fn float_of(rng: &mut Rng, exponent: u32, fraction: u32) -> u64 {
+    let bias = (1u64 << (exponent - 1)) - 1;
+    let top = (1u64 << exponent) - 1;
+    let e = match rng.below(8) {
+        0 => 0,
+        1 => top,
+        2 => bias + rng.below(80) % (bias + 1),
+        3 => bias - rng.below(u64::from(fraction) + 3) % bias,
+        4 => bias + rng.below(4),
+        5 => rng.pick(&[1, 2, top - 1, top - 2]),
+        _ => rng.below(top + 1),
+    };
+    let ones = (1u64 << fraction) - 1;
+    let f = match rng.below(6) {
+        0 => 0,
+        1 => ones,
+        2 => 1 << rng.below(u64::from(fraction)),
+        3 => ones << rng.below(u64::from(fraction)) & ones,
+        _ => rng.next() & ones,
+    };
+    rng.below(2) << (exponent + fraction) | e << fraction | f
 }

@@ -3,7 +3,7 @@
 
 use cpu_riscv::isa::{Id, Operands, encode};
 
-use crate::elf::{Segment, executable};
+use crate::elf::{Machine, Segment, executable};
 use crate::stream::{Chunk, SCRATCH, len};
 
 /// Address of the routine that loads a chunk's state.
@@ -96,7 +96,7 @@ pub fn program(xlen: u32, chunks: &[(usize, &Chunk)]) -> Vec<u8> {
         Segment { address: DATA, size, data, flags: 4 },
         Segment { address: BUFFER, size: 4096, data: Vec::new(), flags: 6 },
     ];
-    executable(xlen, CODE + chunks.first().map_or(0, |(i, _)| *i as u64 * STRIDE), &segments)
+    executable(Machine::Riscv(xlen), CODE + chunks.first().map_or(0, |(i, _)| *i as u64 * STRIDE), &segments)
 }
 
 /// Offset of a chunk's own instructions from the start of its code.

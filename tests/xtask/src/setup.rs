@@ -10,7 +10,10 @@ use std::process::Command;
 /// Packages by what they are for. The names are the same in bookworm, trixie and Ubuntu 24.04.
 const PACKAGES: [(&str, &[&str]); 6] = [
     ("oracle of the devicetree compiler", &["device-tree-compiler"]),
-    ("debuggers and disassemblers as oracles", &["gdb-multiarch", "binutils-riscv64-linux-gnu", "llvm-19"]),
+    (
+        "debuggers and disassemblers as oracles",
+        &["gdb-multiarch", "binutils-riscv64-linux-gnu", "binutils-arm-none-eabi", "llvm-19"],
+    ),
     ("guest programs of the differential tests", &["gcc-riscv64-linux-gnu"]),
     (
         "guest images",

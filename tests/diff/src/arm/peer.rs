@@ -1,0 +1,96 @@
+//! Runs a program of chunks: in our interpreter, and under qemu-user.
+
+use cpu_armm::{ArmConfig, ArmCore};
+use cpu_core::{Core, EmptyBus, Exit, GuestMemory, MemoryKind, RegionSpec, Time};
+use object::{Object, ObjectSegment};
+
+use super::user::{EXIT, RECORD, WRITE, calls};
+use crate::peer::user_mode;
+
+/// What a program wrote, and how it ended.
+#[derive(Clone, Debug)]
+pub struct Run {
+    /// Its standard output.
+    pub output: Vec<u8>,
+    /// Exit status or what went wrong, for messages.
+    pub end: String,
+    /// Instructions, where the peer counts them.
+    pub executed: u64,
+}
+
+impl Run {
+    /// The record of the chunk that ran as number `k`; `None` when it did not get there.
+    pub fn record(&self, k: usize) -> Option<&[u8]> {
+        self.output.get(k * RECORD..(k + 1) * RECORD)
+    }
+}
+
+/// Under qemu-user as a Cortex-M4.
+pub fn qemu(elf: &[u8]) -> Run {
+    let (output, end) = user_mode("qemu-arm", &["-cpu", "cortex-m4"], elf);
+    Run { output, end, executed: 0 }
+}
+
+/// Where our core starts: vector table, then code that switches the FPU on and waits.
+const BOOT: [u32; 8] = [
+    0x2000_0000,                    // initial stack pointer
+    0x0000_0009,                    // reset handler
+    0xf04f_23e0u32.rotate_left(16), // mov r3, #0xe000e000
+    0xf44f_0270u32.rotate_left(16), // mov r2, #0xf00000
+    0xf8c3_2d88u32.rotate_left(16), // str r2, [r3, #0xd88]: CPACR
+    0xf3bf_8f4fu32.rotate_left(16), // dsb
+    0xf3bf_8f6fu32.rotate_left(16), // isb
+    0xe7fe_e7fe,                    // b .
+];
+const BOOTED: u64 = 28;
+
+/// In our interpreter, in Thread mode; the two system calls are answered here.
+pub fn ours(elf: &[u8]) -> Run {
+    let file = object::File::parse(elf).expect("an ELF file");
+    let segments: Vec<_> = file.segments().filter(|s| s.size() > 0).collect();
+    let region = |base: u64, size: u64| RegionSpec {
+        name: format!("{base:#x}"),
+        base,
+        size: size.next_multiple_of(4096),
+        kind: MemoryKind::Ram,
+    };
+    let specs = segments.iter().map(|s| region(s.address(), s.size())).chain([region(0, 4096)]);
+    let memory = GuestMemory::new(specs.collect()).expect("guest memory");
+    for s in &segments {
+        memory.write(s.address(), s.data().expect("a segment's data")).expect("it fits");
+    }
+    for (word, at) in BOOT.iter().zip((0..).step_by(4)) {
+        memory.write(at, &word.to_le_bytes()).expect("it fits");
+    }
+    let mut core = ArmCore::new(ArmConfig::cortex_m4f(), memory.clone());
+    let mut time = Time::ZERO;
+    let mut run = |core: &mut ArmCore| {
+        let ran = core.run(&mut EmptyBus, time, 10_000_000);
+        time = Time(time.0 + ran.executed * core.period().0);
+        ran.exit
+    };
+    core.set_breakpoints(&[BOOTED]);
+    assert_eq!(run(&mut core), Exit::Breakpoint);
+    core.set_pc(file.entry() as u32);
+    core.set_breakpoints(&calls());
+    let mut output = Vec::new();
+    let end = loop {
+        let exit = run(&mut core);
+        match (exit, core.r(7)) {
+            (Exit::Breakpoint, WRITE) => {
+                let mut bytes = vec![0; core.r(2) as usize];
+                memory.read(core.r(1).into(), &mut bytes).expect("the buffer");
+                output.extend(bytes);
+                core.set_pc(core.pc() as u32 + 2);
+            }
+            (Exit::Breakpoint, EXIT) => break "exit".to_string(),
+            (other, call) => {
+                break format!("{other:?}, call {call}, {}, xPSR {:#010x}", core.describe(), core.xpsr());
+            }
+        }
+        if output.len() > 1 << 30 {
+            break "endless output".into();
+        }
+    };
+    Run { output, end, executed: core.instructions() }
+}
