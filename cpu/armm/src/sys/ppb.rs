@@ -6,6 +6,7 @@ use super::bits;
 use super::nvic::{Bank, Masks, exception as number};
 use super::table::{self, Function, Row, Since, Unit, What, Word};
 use super::trace::Stimulus;
+use crate::Architecture;
 use crate::state::State;
 
 const AIRCR_KEY: u32 = 0x05fa;
@@ -106,6 +107,8 @@ impl State {
     fn read_register(&self, row: &Row, index: u32) -> u32 {
         match row.what {
             What::Constant(value) => value,
+            What::Instructions(with_dsp, _) if self.config.architecture == Architecture::V7EM => with_dsp,
+            What::Instructions(_, without) => without,
             What::Stored(word, ..) | What::Clears(word) => self.sys.get(word),
             What::Computed(function) => self.read_function(function, index),
         }
@@ -113,7 +116,7 @@ impl State {
 
     fn write_register(&self, row: &Row, index: u32, value: u32, privileged: bool) {
         match row.what {
-            What::Constant(_) => {}
+            What::Constant(_) | What::Instructions(..) => {}
             What::Stored(word, mask, _) => {
                 if word == Word::Ccr && !self.config.is_v7m() {
                     return;

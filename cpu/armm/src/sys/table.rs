@@ -75,6 +75,8 @@ pub enum Function {
 pub enum What {
     /// Reads as this, writes are ignored.
     Constant(u32),
+    /// Likewise; the second is that of a core without the DSP extension.
+    Instructions(u32, u32),
     /// Keeps the bits of the mask; the last is its value at reset.
     Stored(Word, u32, u32),
     /// Writing ones clears.
@@ -129,7 +131,7 @@ pub struct Row {
 use Function::*;
 use Since::{Fpu, Mpu, SysTick, V6M, V7M, Vtor};
 use Unit::{Byte, Word as Whole};
-use What::{Clears, Computed, Constant, Stored};
+use What::{Clears, Computed, Constant, Instructions, Stored};
 
 const fn row(name: &'static str, offset: u32, count: u32, since: Since, unit: Unit, what: What) -> Row {
     Row { name, offset, count, what, unit, since }
@@ -208,9 +210,9 @@ pub const TABLE: &[Row] = &[
     row("ID_MMFR0",   0x0ed50, 1, V7M, Whole, Constant(0x0000_0030)),
     row("ID_MMFR2",   0x0ed58, 1, V7M, Whole, Constant(0x0100_0000)),
     row("ID_ISAR0",   0x0ed60, 1, V7M, Whole, Constant(0x0114_1110)),
-    row("ID_ISAR1",   0x0ed64, 1, V7M, Whole, Constant(0x0211_2000)),
-    row("ID_ISAR2",   0x0ed68, 1, V7M, Whole, Constant(0x2123_2231)),
-    row("ID_ISAR3",   0x0ed6c, 1, V7M, Whole, Constant(0x0111_1131)),
+    row("ID_ISAR1",   0x0ed64, 1, V7M, Whole, Instructions(0x0211_2000, 0x0211_1000)),
+    row("ID_ISAR2",   0x0ed68, 1, V7M, Whole, Instructions(0x2123_2231, 0x2111_2231)),
+    row("ID_ISAR3",   0x0ed6c, 1, V7M, Whole, Instructions(0x0111_1131, 0x0111_1110)),
     row("ID_ISAR4",   0x0ed70, 1, V7M, Whole, Constant(0x0131_0132)),
     row("CPACR",      0x0ed88, 1, Fpu, Whole, Stored(Word::Cpacr, 0x00f0_0000, 0)),
     row("MPU_TYPE",   0x0ed90, 1, V6M, Whole, Computed(MpuType)),

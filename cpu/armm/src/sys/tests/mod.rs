@@ -2,6 +2,8 @@
 //!
 //! Memory is code at 0 and RAM at 0x20000000. Vector `n` of the table at 0 leads to `handler(n)`.
 
+mod programs;
+
 use cpu_core::{GuestMemory, MemoryKind, RegionSpec, Width};
 
 use super::fault::{cfsr, hfsr};
