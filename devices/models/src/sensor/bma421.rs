@@ -9,14 +9,18 @@
 //! the output data rate. Registers are computed when they are read, and events happen only where an interrupt tells of
 //! samples, so that a resting wrist costs nothing. Steps are counted from the acceleration, whose changes the model
 //! sees all of: each swing of its magnitude above 1.2 g after one below 1.05 g, 250 ms to 2 s after the one before. The
-//! control `steps` is what the wearer has walked in all; what it grows by is counted as well. The activity is walking
-//! or running by the rate of the steps, and stationary 3 s after the last.
+//! control `steps` is what the wearer has walked in all; what it grows by is counted as well, and shakes the wrist from
+//! then on, two steps a second, for software that counts by itself. The activity is walking or running by the rate of
+//! the steps, and stationary 3 s after the last.
 //!
 //! Output lines 0 and 1 are INT1 and INT2, as `INT1_IO_CTRL` and `INT2_IO_CTRL` set them up.
 //!
-//! Left out: the FIFO (its length is zero), the auxiliary interface, taps, wrist tilt, any and no motion (settings
+//! Left out: the auxiliary interface, taps, wrist tilt, any and no motion (settings
 //! are kept), axis remapping, offsets and self test, filters, and the watermark of the step counter's detector.
 
+mod fifo;
+
+use self::fifo::{Fifo, Setup};
 use super::world::{Quantity, World, world_controls};
 use devices_core::i2c::{BuiltI2c, I2cModel, I2cTarget};
 use devices_core::regs::Bank;
@@ -77,17 +81,19 @@ register_bank! {
         AccConf = 0x40, rw(0xff), reset 0xa8, { odr: 0 .. 4, bwp: 4 .. 7, perf_mode: 7 };
         AccRange = 0x41, rw(0x03), reset 1;
         AuxConf = 0x44, rw(0x0f), reset 0x46;
-        FifoDowns = 0x45, rw(0xf0), reset 0x80;
+        FifoDowns = 0x45, rw(0xf0), reset 0x80, { downs: 4 .. 7 };
         FifoWtm0 = 0x46, rw(0xff), reset 0;
         FifoWtm1 = 0x47, rw(0x1f), reset 0x02;
-        FifoConfig0 = 0x48, rw(0x03), reset 0x02;
-        FifoConfig1 = 0x49, rw(0x7c), reset 0x10;
+        FifoConfig0 = 0x48, rw(0x03), reset 0x02, { stop_on_full: 0, time_en: 1 };
+        FifoConfig1 = 0x49, rw(0x7c), reset 0x10, { header_en: 4, aux_en: 5, acc_en: 6 };
         Int1IoCtrl = 0x53, rw(0x1f), reset 0, { edge: 0, lvl: 1, od: 2, output_en: 3, input_en: 4 };
         Int2IoCtrl = 0x54, rw(0x1f), reset 0, { edge: 0, lvl: 1, od: 2, output_en: 3, input_en: 4 };
         IntLatch = 0x55, rw(0x01), reset 0;
         Int1Map = 0x56, rw(0xff), reset 0;
         Int2Map = 0x57, rw(0xff), reset 0;
-        IntMapData = 0x58, rw(0x77), reset 0, { int1_drdy: 2, int2_drdy: 6 };
+        IntMapData = 0x58, rw(0x77), reset 0, {
+            int1_ffull: 0, int1_fwm: 1, int1_drdy: 2, int2_ffull: 4, int2_fwm: 5, int2_drdy: 6
+        };
         InitCtrl = 0x59, rw(0xff), reset 0x90;
         AddressLsb = 0x5b, rw(0x0f), reset 0;
         AddressMsb = 0x5c, rw(0xff), reset 0;
@@ -112,6 +118,13 @@ const DATA_READY: u32 = 0x80;
 const ACCELEROMETER: u32 = 0x04;
 const POWER_SAVE: u32 = 0x01;
 const SOFT_RESET: u8 = 0xb6;
+const FIFO_FLUSH: u8 = 0xb0;
+/// Of `FifoConfig1`.
+const FIFO_HEADERS: u32 = 0x10;
+const FIFO_ACCELERATION: u32 = 0x40;
+/// Of `IntStatus1`.
+const FULL: u32 = 0x01;
+const WATERMARK: u32 = 0x02;
 /// Of `InternalStatus`.
 const INITIALISED: u32 = 1;
 const INIT_ERROR: u32 = 2;
@@ -133,12 +146,16 @@ const STARTS: Time = Time::from_ms(50);
 const TOKEN_START: u32 = 0;
 const TOKEN_SAMPLE: u32 = 1;
 const TOKEN_STILL: u32 = 2;
+const TOKEN_FIFO: u32 = 3;
 
 /// One step after another.
 const FASTEST: Time = Time::from_ms(250);
 const SLOWEST: Time = Time::from_ms(2000);
 const RUNNING: Time = Time::from_ms(400);
 const STILL: Time = Time::from_ms(3000);
+/// A step of the walk that the control asks for, and how far it swings the acceleration.
+const STRIDE: Time = Time::from_ms(500);
+const SWING: f64 = 0.3;
 
 /// The page as the program sets it up: axes as they are, thresholds of the data sheet.
 fn page() -> Vec<u8> {
@@ -194,6 +211,7 @@ struct State {
     pedometer: Pedometer,
     /// The last sample that software has read.
     seen: Time,
+    fifo: Fifo,
     /// When the accelerometer was switched on.
     since: Time,
 }
@@ -210,6 +228,7 @@ impl State {
             steps: 0,
             pedometer: Pedometer::default(),
             seen: now,
+            fifo: Fifo::new(now),
             since: now,
         }
     }
@@ -237,8 +256,44 @@ impl State {
         (at > self.since).then_some(at)
     }
 
+    fn setup(&self) -> Setup {
+        let stored = self.bank[FifoConfig1] & FIFO_ACCELERATION != 0;
+        let downs = self.bank[FifoDowns] >> 4 & 7;
+        Setup {
+            period: self.period().filter(|_| stored).map(|period| Time(period.0 << downs)),
+            headers: self.bank[FifoConfig1] & FIFO_HEADERS != 0,
+            stop_on_full: self.bank[FifoConfig0] & 1 != 0,
+            watermark: (self.bank[FifoWtm1] << 8 | self.bank[FifoWtm0]) as usize,
+        }
+    }
+
+    /// The levels of the FIFO, as its registers tell them.
+    fn tell_fifo(&mut self) {
+        let setup = self.setup();
+        let [low, high] = (self.fifo.length(setup) as u16).to_le_bytes();
+        (self.bank[FifoLength0], self.bank[FifoLength1]) = (low.into(), high.into());
+        let (watermark, full) = self.fifo.levels(setup);
+        if self.bank[IntLatch] == 0 {
+            self.bank[IntStatus1] &= !(WATERMARK | FULL);
+        }
+        let told = [(watermark, WATERMARK), (full, FULL)].into_iter().filter(|level| level.0);
+        self.bank[IntStatus1] |= told.fold(0, |bits, level| bits | level.1);
+    }
+
+    /// When the FIFO reaches a level that a pin tells of.
+    fn fifo_due(&self, now: Time) -> Option<Time> {
+        let setup = self.setup();
+        let (watermark, full) = self.fifo.levels(setup);
+        let told = |bits: u32| self.tells(bits);
+        let levels = [(told(0x22) && !watermark, false), (told(0x11) && !full, true)];
+        levels.iter().filter(|level| level.0).filter_map(|level| self.fifo.reaches(now, setup, level.1)).min()
+    }
+
     /// Brings what time changes up to date.
-    fn refresh(&mut self, now: Time, world: &World) {
+    fn refresh(&mut self, now: Time, world: &World, walk: &Walk) {
+        let (setup, range) = (self.setup(), self.bank[AccRange]);
+        self.fifo.fill(now, setup, |at| counts(walk.acceleration(at, world), range));
+        self.tell_fifo();
         let ready = self.sampled(now).is_some_and(|at| at > self.seen);
         self.bank[Status] = self.bank[Status] & !DATA_READY | if ready { DATA_READY } else { 0 };
         for (register, byte) in
@@ -254,14 +309,11 @@ impl State {
         if self.bank[PwrCtrl] & ACCELEROMETER != 0 {
             self.bank[Temperature] = u32::from((world.number(TEMPERATURE) - 23.0).round() as i8 as u8);
         }
-        if self.sampled(now).is_none() {
-            return;
-        }
-        let counts = 1024.0 / f64::from(1u32 << self.bank[AccRange]);
+        let Some(at) = self.sampled(now) else { return };
         let registers = [[AccXLsb, AccXMsb], [AccYLsb, AccYMsb], [AccZLsb, AccZMsb]];
-        for ([low, high], g) in registers.into_iter().zip(world.vector(ACCELERATION)) {
-            let value = (g * counts).round().clamp(-2048.0, 2047.0) as i16;
-            let [l, h] = (value << 4).to_le_bytes();
+        let values = counts(walk.acceleration(at, world), self.bank[AccRange]);
+        for ([low, high], value) in registers.into_iter().zip(values) {
+            let [l, h] = value.to_le_bytes();
             (self.bank[low], self.bank[high]) = (l.into(), h.into());
         }
     }
@@ -319,19 +371,54 @@ impl State {
         let pins = [(Int1Map, Int1IoCtrl, 2), (Int2Map, Int2IoCtrl, 6)];
         pins.map(|(map, control, drdy)| {
             let features = self.bank[IntStatus0] & self.bank[map] != 0;
-            let data = ready && self.bank[IntMapData] >> drdy & 1 != 0;
+            // Full, watermark and data ready, in this order in the map and in the status.
+            let status = self.bank[IntStatus1] & (FULL | WATERMARK) | u32::from(ready) << 2;
+            let data = status & self.bank[IntMapData] >> (drdy - 2) & 7 != 0;
             let control = self.bank[control];
             let active_high = control >> 1 & 1 != 0;
             control >> 3 & 1 != 0 && (features || data) == active_high
         })
     }
 
-    /// Whether software wants to be told of each sample.
-    fn tells_samples(&self) -> bool {
-        let mapped = [(2, Int1IoCtrl), (6, Int2IoCtrl)];
-        mapped
-            .iter()
-            .any(|&(bit, control)| self.bank[IntMapData] >> bit & 1 != 0 && self.bank[control] >> 3 & 1 != 0)
+    /// Whether a pin tells of what these bits of `IntMapData` stand for.
+    fn tells(&self, bits: u32) -> bool {
+        let mapped = [(0x0f, Int1IoCtrl), (0xf0, Int2IoCtrl)];
+        mapped.iter().any(|&(pin, control)| {
+            self.bank[IntMapData] & bits & pin != 0 && self.bank[control] >> 3 & 1 != 0
+        })
+    }
+}
+
+/// Acceleration in g as the registers have it: counts of 12 bits of the full scale, at the top of 16.
+fn counts(g: [f64; 3], range: u32) -> [i16; 3] {
+    let counts = 1024.0 / f64::from(1u32 << range.min(3));
+    g.map(|axis| ((axis * counts).round().clamp(-2048.0, 2047.0) as i16) << 4)
+}
+
+/// The walk that the control `steps` asks for.
+#[derive(Clone, Default, PartialEq, Eq, Debug, Serialize, Deserialize)]
+struct Walk {
+    since: Time,
+    until: Time,
+}
+
+impl Walk {
+    fn steps(&mut self, now: Time, count: u32) {
+        if self.until <= now {
+            (self.since, self.until) = (now, now);
+        }
+        self.until = Time(self.until.0.saturating_add(STRIDE.0.saturating_mul(count.into())));
+    }
+
+    /// The acceleration with the swings of the walk: up and down in straight lines, once a step.
+    fn acceleration(&self, at: Time, world: &World) -> [f64; 3] {
+        let g = world.vector(ACCELERATION);
+        if at < self.since || at >= self.until {
+            return g;
+        }
+        let phase = (at.saturating_sub(self.since).0 % STRIDE.0) as f64 / STRIDE.0 as f64;
+        let swing = if phase < 0.5 { 4.0 * phase - 1.0 } else { 3.0 - 4.0 * phase };
+        g.map(|axis| axis * (1.0 + SWING * swing))
     }
 }
 
@@ -339,18 +426,28 @@ impl State {
 struct Bma421 {
     state: State,
     world: World,
+    wearer: Walk,
 }
 
 fn build(_node: &dyn Node, _seed: u64) -> BuiltI2c {
-    Ok(Box::new(Bma421 { state: State::new(Time::ZERO), world: World::new(QUANTITIES) }))
+    Ok(Box::new(Bma421 {
+        state: State::new(Time::ZERO),
+        world: World::new(QUANTITIES),
+        wearer: Walk::default(),
+    }))
 }
 
 impl Bma421 {
     fn update(&mut self, ctx: &mut Ctx) {
+        self.state.tell_fifo();
+        match self.state.fifo_due(ctx.now()) {
+            Some(due) => ctx.schedule(TOKEN_FIFO, due),
+            None => ctx.cancel(TOKEN_FIFO),
+        }
         for (line, level) in (0..).zip(self.state.interrupts()) {
             ctx.set_line(line, level);
         }
-        match self.state.period().filter(|_| self.state.tells_samples()) {
+        match self.state.period().filter(|_| self.state.tells(0x44)) {
             None => ctx.cancel(TOKEN_SAMPLE),
             Some(period) => {
                 let due = Time((ctx.now().0 / period.0).saturating_add(1).saturating_mul(period.0));
@@ -375,8 +472,12 @@ impl Bma421 {
             Cmd if byte == SOFT_RESET => {
                 let (pointer, offset) = (self.state.pointer, self.state.offset);
                 self.state = State { pointer, offset, ..State::new(now) };
-                [TOKEN_START, TOKEN_SAMPLE, TOKEN_STILL].into_iter().for_each(|token| ctx.cancel(token));
+                [TOKEN_START, TOKEN_SAMPLE, TOKEN_STILL, TOKEN_FIFO]
+                    .into_iter()
+                    .for_each(|token| ctx.cancel(token));
             }
+            Cmd if byte == FIFO_FLUSH => self.state.fifo.flush(),
+            FifoConfig1 if before != self.state.bank[FifoConfig1] => self.state.fifo.flush(),
             FeaturesIn => self.state.features_in(byte),
             InitCtrl if byte & 1 == 0 => {
                 self.state.loaded = 0;
@@ -393,16 +494,16 @@ impl Bma421 {
 
 impl Component for Bma421 {
     fn save(&self) -> Vec<u8> {
-        let Bma421 { state, world } = self;
-        state::encode(&(state, world))
+        let Bma421 { state, world, wearer } = self;
+        state::encode(&(state, world, wearer))
     }
 
     fn restore(&mut self, bytes: &[u8]) -> Result<(), RestoreError> {
-        let (state, world): (State, World) = state::decode(bytes)?;
+        let (state, world, wearer): (State, World, Walk) = state::decode(bytes)?;
         if !world.fits(QUANTITIES) || state.page.len() != PAGE {
             return Err(RestoreError("the quantities are not those of a BMA421".to_string()));
         }
-        (self.state, self.world) = (state, world);
+        (self.state, self.world, self.wearer) = (state, world, wearer);
         Ok(())
     }
 
@@ -410,10 +511,11 @@ impl Component for Bma421 {
 
     fn set_control(&mut self, ctx: &mut Ctx, name: &str, value: &ControlValue) -> Result<(), ControlError> {
         let before = self.world.number(STEPS);
-        self.state.refresh(ctx.now(), &self.world);
+        self.state.refresh(ctx.now(), &self.world, &self.wearer);
         self.world.set(QUANTITIES, name, value)?;
         let walked = (self.world.number(STEPS) - before).max(0.0) as u32;
         if walked > 0 {
+            self.wearer.steps(ctx.now(), walked);
             self.walk(ctx, walked, SLOWEST);
         }
         // Without samples nothing sees the acceleration.
@@ -442,6 +544,7 @@ impl I2cTarget for Bma421 {
     fn start(&mut self, _ctx: &mut Ctx, read: bool) -> bool {
         self.state.addressing = !read;
         self.state.offset = 0;
+        self.state.fifo.rewind();
         true
     }
 
@@ -451,7 +554,7 @@ impl I2cTarget for Bma421 {
             return true;
         }
         let address = self.state.pointer;
-        self.state.refresh(ctx.now(), &self.world);
+        self.state.refresh(ctx.now(), &self.world, &self.wearer);
         self.write_register(ctx, address, byte);
         // A burst goes through the page, not past it.
         if self.state.bank.at(address.into()) == Some(FeaturesIn) {
@@ -465,7 +568,7 @@ impl I2cTarget for Bma421 {
 
     fn read(&mut self, ctx: &mut Ctx) -> u8 {
         let now = ctx.now();
-        self.state.refresh(now, &self.world);
+        self.state.refresh(now, &self.world, &self.wearer);
         let address = self.state.pointer;
         let register = self.state.bank.at(address.into());
         if register == Some(FeaturesIn) {
@@ -477,6 +580,12 @@ impl I2cTarget for Bma421 {
             self.state.pointer = address.wrapping_add(1) & 0x7f;
         }
         let Some(register) = register else { return 0 };
+        if register == FifoData {
+            let setup = self.state.setup();
+            let byte = self.state.fifo.read(setup);
+            self.update(ctx);
+            return byte;
+        }
         let byte = self.state.bank.read(register) as u8;
         match register {
             AccZMsb => self.state.seen = now,
@@ -503,6 +612,7 @@ impl I2cTarget for Bma421 {
                     self.state.bank[IntStatus1] &= !DATA_READY;
                 }
             }
+            TOKEN_FIFO => self.state.refresh(ctx.now(), &self.world, &self.wearer),
             _ => self.state.activity(0),
         }
         self.update(ctx);
@@ -650,6 +760,62 @@ mod tests {
         assert_eq!(bench.ask(&[0x1d], 1), [0x80]);
         assert!(!bench.output(0));
         bench.check_save_restore();
+    }
+
+    /// As many frames of the FIFO as there are, without headers.
+    fn frames(bench: &mut Bench<Wire>) -> Vec<[i16; 3]> {
+        let length = u16::from_le_bytes(bench.ask(&[0x24], 2).try_into().expect("two bytes"));
+        let bytes = bench.ask(&[0x26], length.into());
+        let word = |frame: &[u8], n: usize| i16::from_le_bytes([frame[2 * n], frame[2 * n + 1]]) >> 4;
+        bytes.chunks_exact(6).map(|frame| std::array::from_fn(|n| word(frame, n))).collect()
+    }
+
+    #[test]
+    fn the_fifo_fills_by_itself_and_tells_of_its_watermark() {
+        let mut bench = sensor();
+        // 25 Hz; 5 frames without headers; the watermark on INT1, active high.
+        for write in
+            [[0x40, 0x26], [0x46, 30], [0x47, 0], [0x48, 0], [0x49, 0x40], [0x53, 0x0a], [0x58, 0x02]]
+        {
+            assert!(bench.send(&write));
+        }
+        bench.wait_ms(150);
+        assert!(!bench.output(0));
+        accelerate(&mut bench, 0.5, 0.0, -1.0);
+        bench.wait_ms(60);
+        assert!(bench.output(0), "the fifth sample");
+        assert_eq!(bench.ask(&[0x1d], 1)[0] & 2, 2);
+        bench.check_save_restore();
+        // A frame read in part comes again.
+        assert_eq!(bench.ask(&[0x26], 3), bench.ask(&[0x26], 3));
+        let taken = frames(&mut bench);
+        assert_eq!(taken.len(), 5);
+        assert_eq!((taken[0], taken[4]), ([0, 0, 1024], [512, 0, -1024]));
+        assert!(!bench.output(0));
+        assert_eq!(bench.ask(&[0x26], 4), [0, 0x80, 0, 0x80], "nothing is left");
+        bench.wait_ms(60_000);
+        assert_eq!(frames(&mut bench).len(), 1024 / 6, "the newest");
+        // With headers, and kept when full.
+        assert!(bench.send(&[0x49, 0x50]) && bench.send(&[0x48, 0x01]));
+        bench.wait_ms(60_000);
+        accelerate(&mut bench, 0.0, 0.0, 1.0);
+        bench.wait_ms(60_000);
+        assert_eq!(bench.ask(&[0x26], 8), [0x84, 0, 0x20, 0, 0, 0, 0xc0, 0x84]);
+        assert!(bench.send(&[0x7e, 0xb0]));
+        assert_eq!(bench.ask(&[0x24], 2), [0, 0]);
+    }
+
+    #[test]
+    fn a_walk_shakes_the_wrist() {
+        let mut bench = sensor();
+        for write in [[0x40, 0x26], [0x49, 0x40]] {
+            assert!(bench.send(&write));
+        }
+        bench.set("steps", ControlValue::Number(6.0));
+        bench.wait_ms(6000);
+        let high: Vec<bool> = frames(&mut bench).iter().map(|frame| frame[2] > 1024 + 100).collect();
+        assert_eq!(high.windows(2).filter(|pair| !pair[0] && pair[1]).count(), 6);
+        assert!(!high[high.len() - 60..].contains(&true), "three seconds suffice");
     }
 
     #[test]
