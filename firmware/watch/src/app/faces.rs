@@ -59,6 +59,10 @@ impl App {
                 view.stroke(polar(turn, 110 * 16), polar(turn, 113 * 16), 20, theme::TEXT_FAINT);
             }
         }
+        // The mark that the other screens have beside their name.
+        let (violet, teal) = (accent::VIOLET, accent::TEAL);
+        view.panel(rect(111, 54, 14, 14), 5, violet, None, None);
+        view.panel(rect(119, 62, 8, 8), 3, teal, None, None);
         let (battery, color) = self.battery_icon();
         dial(view, (66, CENTER), self.steps_permille(), icon::FOOTPRINTS, accent::TEAL);
         dial(view, (CENTER, 176), self.percent.unwrap_or(0) * 10, battery, color);
@@ -67,8 +71,8 @@ impl App {
         view.panel(window, 9, (theme::CARD, theme::CARD_LOW), Some((1, theme::HAIRLINE)), None);
         let day = format!("{}", date.day);
         let weekday = format!("{:.3}", date.weekday).to_uppercase();
-        view.text(rect(150, 106, 30, 28), Align::Center, Style::Caption, accent::AMBER.0, &weekday);
-        view.text(rect(178, 106, 21, 28), Align::Center, Style::Body, theme::TEXT, &day);
+        view.text(rect(152, 106, 28, 28), Align::Center, Style::Caption, accent::AMBER.0, &weekday);
+        view.text(rect(178, 106, 20, 28), Align::Center, Style::Body, theme::TEXT, &day);
 
         let minutes = (date.hour % 12 * 60 + date.minute) as u32;
         let sixtieths = date.minute as u32 * 60 + second as u32;

@@ -161,18 +161,18 @@ impl App {
         let color = if percent > 15 || self.supply.charging { accent::GREEN } else { accent::ROSE };
         self.rim(view, percent * 10, color, now);
         let icon = if self.supply.charging { icon::PLUGS } else { icon::BATTERY };
-        view.icon(106, 38, 28, icon, color.0);
-        figure(view, 72, &format!("{percent}"), "%");
+        view.icon(106, 46, 28, icon, color.0);
+        figure(view, 82, &format!("{percent}"), "%");
         let state = match self.supply {
             s if s.charging => "charging",
             s if s.powered => "charged",
             _ => "on battery",
         };
-        view.text(rect(30, 136, 180, 20), Align::Center, Style::Body, theme::TEXT, state);
+        view.text(rect(30, 148, 180, 20), Align::Center, Style::Body, theme::TEXT, state);
         let mv = self.supply.millivolts;
         let minutes = now / SECOND / 60;
         let up = format!("{}.{:02} V  ·  up {}:{:02}", mv / 1000, mv % 1000 / 10, minutes / 60, minutes % 60);
-        caption(view, 162, theme::TEXT_SECONDARY, &up);
+        caption(view, 174, theme::TEXT_SECONDARY, &up);
         self.dots(view);
     }
 
