@@ -111,12 +111,30 @@ pub fn masked(out: &mut String, v: i64, cx: &Context) {
 
 /// What a barrier waits for.
 pub fn barrier(out: &mut String, v: i64, _: &Context) {
-    match v {
-        15 => out.push_str("sy"),
+    let name = match v {
+        1 => "oshld",
+        2 => "oshst",
+        3 => "osh",
+        5 => "nshld",
+        6 => "unst",
+        7 => "un",
+        9 => "ishld",
+        10 => "ishst",
+        11 => "ish",
+        13 => "ld",
+        14 => "st",
+        15 => "sy",
         _ => {
             let _ = write!(out, "#{v}");
+            return;
         }
-    }
+    };
+    out.push_str(name);
+}
+
+/// The option of ISB, of which one has a name.
+pub fn isb_option(out: &mut String, v: i64, cx: &Context) {
+    if v == 15 { barrier(out, v, cx) } else { imm(out, v, cx) }
 }
 
 /// The shift of a register: type (from bit 5 up) and amount; nothing for none.
@@ -205,13 +223,6 @@ fn float_list(out: &mut String, letter: char, first: i64, count: i64) {
         1 => write!(out, "{{{letter}{first}}}"),
         _ => write!(out, "{{{letter}{first}-{letter}{}}}", first + count - 1),
     };
-}
-
-/// An offset behind a base, where 0 is not worth a word.
-pub fn plus(out: &mut String, v: i64, _: &Context) {
-    if v != 0 {
-        let _ = write!(out, ", #{v}");
-    }
 }
 
 /// An offset behind a base that is subtracted.
