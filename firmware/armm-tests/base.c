@@ -171,5 +171,7 @@ void end_log(void)
 {
     quiesce();
     line("armm-tests: done");
+    // Where there is no semihosting, its call is a fault without end.
+    quiet = 1;
     leave();
 }

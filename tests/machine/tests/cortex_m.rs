@@ -1,0 +1,62 @@
+//! Exceptions of the M profile on the board mps2-an386: the programs of `firmware/armm-tests`.
+
+use machine_tests::Emulator;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// What both programs print last.
+const DONE: &str = "armm-tests: done";
+
+fn images() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../firmware/armm-tests/images")
+}
+
+fn image(name: &str) -> PathBuf {
+    images().join(format!("{name}.elf"))
+}
+
+/// The committed log of a program.
+fn log(name: &str) -> String {
+    std::fs::read_to_string(images().join(format!("{name}.log"))).expect("the log is committed")
+}
+
+#[track_caller]
+fn assert_same(expected: &str, found: &str) {
+    let (expected, found): (Vec<&str>, Vec<&str>) = (expected.lines().collect(), found.lines().collect());
+    for (number, pair) in expected.iter().zip(&found).enumerate() {
+        assert_eq!(pair.0, pair.1, "line {}", number + 1);
+    }
+    assert_eq!(expected.len(), found.len(), "lines");
+}
+
+fn emulated(name: &str, jit: &str) -> String {
+    Emulator::new("mps2-an386")
+        .args(["--expect", DONE, "--timeout", "30s", "--jit", jit])
+        .arg(image(name))
+        .run()
+        .ends_with(0)
+        .text()
+}
+
+#[test]
+fn exceptions_are_those_of_the_manual() {
+    for name in ["exceptions", "manual"] {
+        for jit in ["off", "sync"] {
+            assert_same(&log(name), &emulated(name, jit));
+        }
+    }
+}
+
+#[test]
+fn qemu_gives_the_same_where_it_is_right() {
+    let run = Command::new("qemu-system-arm")
+        .args(["-M", "mps2-an386", "-display", "none", "-nic", "none", "-serial", "stdio"])
+        .args(["-semihosting-config", "enable=on,target=native", "-kernel"])
+        .arg(image("exceptions"))
+        .stdin(Stdio::null())
+        .output()
+        .unwrap_or_else(|e| panic!("qemu-system-arm: {e}: run `cargo xtask setup`"));
+    let messages = String::from_utf8_lossy(&run.stderr);
+    assert!(run.status.success(), "{messages}");
+    assert_same(&log("exceptions"), &String::from_utf8_lossy(&run.stdout));
+}
