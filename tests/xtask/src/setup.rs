@@ -24,7 +24,7 @@ const PACKAGES: [(&str, &[&str]); 6] = [
 ];
 
 /// Peers that the differential tests run. Older ones lack extensions and have known mistakes.
-const QEMU: [&str; 2] = ["qemu-user", "qemu-system-misc"];
+const QEMU: [&str; 3] = ["qemu-user", "qemu-system-misc", "qemu-system-arm"];
 const QEMU_MAJOR: u32 = 10;
 
 /// What builds the firmware: a compiler that brings its library's source.
