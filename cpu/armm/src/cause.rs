@@ -29,3 +29,5 @@ pub const EXCHANGE: u64 = 12;
 pub(crate) const PREPARE_FLOAT: u64 = 13;
 /// Not a fault: as [`EXCHANGE`], but no value is an EXC_RETURN (BLX).
 pub const CLEAR_THUMB: u64 = 14;
+/// Not a fault: the interpreter has to run the instruction. Raised by recorded code only.
+pub(crate) const INTERPRET: u64 = 15;

@@ -137,7 +137,7 @@ impl Core for ArmCore {
     }
 
     fn pc(&self) -> u64 {
-        self.cpu.state.load_reset_vectors();
+        self.cpu.state.show_reset_vectors();
         self.cpu.state.frame.pc.get()
     }
 
@@ -163,7 +163,7 @@ impl Core for ArmCore {
 
     fn register(&self, index: usize) -> Option<u128> {
         let state = &self.cpu.state;
-        state.load_reset_vectors();
+        state.show_reset_vectors();
         let value = match *self.registers.places.get(index)? {
             Place::R(r) => self.r(r) as u64,
             Place::Pc => state.frame.pc.get(),

@@ -144,6 +144,13 @@ impl State {
         self.update_contexts();
     }
 
+    /// After a reset, shows what the core would start with now. The image may still come.
+    pub(crate) fn show_reset_vectors(&self) {
+        if self.sys.in_reset.get() {
+            self.read_reset_vectors();
+        }
+    }
+
     /// After a reset, loads stack pointer and start address, once.
     pub(crate) fn load_reset_vectors(&self) {
         if self.sys.in_reset.replace(false) {
@@ -326,6 +333,8 @@ fn run_lifted(state: &State, block: &Block<Op>, index: u32, lifted: &mut Lifted)
     let bytes: u64 = block.ops.iter().take(done as usize).map(|op| op.len as u64).sum();
     let behind = start.wrapping_add(bytes);
     let Some(last) = block.ops.get((done as usize).wrapping_sub(1)) else { return };
+    // As behind compiled code, the interpreter runs an instruction that stopped, and raises what there is to raise.
+    let flow = flow.or_else(|_| (last.run)(state, &last.operands));
     if flow.is_err() {
         state.take_exception(last, behind);
     } else {

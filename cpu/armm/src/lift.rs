@@ -1,14 +1,14 @@
 //! The M profile on the compiler's intermediate representation: what a recorder needs to record, and what a core needs to run
 //! what was recorded.
 
-use cpu_core::{Flow, Next, Semantics, Width};
+use cpu_core::{Flow, Next, Semantics, SemanticsExt, Width};
 use cpu_jit::passes::Scratch;
 use cpu_jit::{Block, Ended, Guest, Isa, Lifter, Ref, Slot};
 
 use crate::isa::{Id, Operands};
 use crate::semantics::{Arm, System};
-use crate::slot;
 use crate::state::{State, Trapped};
+use crate::{cause, slot};
 
 /// The instruction set of a core.
 #[derive(Copy, Clone, Debug)]
@@ -86,6 +86,17 @@ impl Arm for Lifter<Thumb> {
     fn store_unprivileged(&self, addr: Ref, width: Width, value: Ref) -> Result<(), Ended> {
         self.call(Call::StoreUnprivileged(width), [addr, value]);
         Ok(())
+    }
+
+    fn may_exchange(&self, target: Ref) -> Result<(), Ended> {
+        // One comparison for a clear bit 0, which becomes the highest one and is turned, and for 0xf0000000 and above.
+        let turned = self.xor(self.ror32(target, self.imm(1)), self.imm(0x8000_0000));
+        let unusual = self.ltu(self.imm(0x77ff_ffff), turned);
+        self.raise_if(unusual, cause::INTERPRET, target)
+    }
+
+    fn exchange(&self, target: Ref, _: bool) -> Flow<Self> {
+        self.jump(self.and_imm(target, 0xffff_fffe))
     }
 
     fn system(&self, op: System, value: Ref) -> Flow<Self> {

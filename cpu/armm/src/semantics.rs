@@ -3,7 +3,7 @@
 
 use cpu_core::{Flow, SemanticsExt, Width};
 
-use crate::{cause, slot};
+use crate::slot;
 
 /// Instructions that act on the core as a whole. No consumer lifts them.
 #[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
@@ -32,6 +32,9 @@ pub enum System {
 }
 
 /// A consumer of M-profile instruction meanings.
+///
+/// What stops compiled code makes the interpreter run the instruction from its start. So a meaning first does all that may stop
+/// (loads, stores, checks), and writes registers only then, unless writing them twice is the same.
 ///
 /// Values are zero-extended 32-bit ones wherever a slot, an address or a loaded word is concerned.
 pub trait Arm: cpu_core::Semantics {
@@ -70,6 +73,12 @@ pub trait Arm: cpu_core::Semantics {
         width: Width,
         value: Self::Value,
     ) -> Result<(), Self::Stop>;
+    /// Comes before the first register is written by an instruction that ends in [`Arm::exchange`]: stops recorded code, which
+    /// only branches, where the branch does more. The interpreter then runs the whole instruction.
+    fn may_exchange(&self, target: Self::Value) -> Result<(), Self::Stop>;
+    /// Branches as BX does (BXWritePC, LoadWritePC): bit 0 goes to EPSR.T, and in Handler mode 0xFxxxxxxx returns from an
+    /// exception. With `link` as BLX, to which no value is an EXC_RETURN.
+    fn exchange(&self, target: Self::Value, link: bool) -> Flow<Self>;
     /// An instruction that acts on the core as a whole.
     fn system(&self, op: System, value: Self::Value) -> Flow<Self>;
 
@@ -99,14 +108,5 @@ pub trait Arm: cpu_core::Semantics {
     fn set_nz(&self, result: Self::Value) {
         self.set_slot(slot::N, result);
         self.set_slot(slot::Z, result);
-    }
-    /// Branches as BX does (BXWritePC, LoadWritePC).
-    #[inline(always)]
-    fn branch_exchange(&self, target: Self::Value) -> Flow<Self> {
-        let even = self.xor(self.and_imm(target, 1), self.imm(1));
-        let high = self.ltu(self.imm(0xefff_ffff), target);
-        let unusual = self.or(even, high);
-        self.raise_if(unusual, cause::EXCHANGE, target)?;
-        self.jump(self.and_imm(target, 0xffff_fffe))
     }
 }

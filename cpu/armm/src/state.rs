@@ -13,8 +13,8 @@ use cpu_fp::{Env, Flags};
 
 use crate::config::ArmConfig;
 use crate::semantics::{Arm, System};
-use crate::slot;
 use crate::sys;
+use crate::{cause, slot};
 
 /// An instruction stopped with the exception that the state has recorded.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
@@ -308,12 +308,13 @@ impl Arm for State {
 
     fn store_exclusive(&self, addr: u64, width: Width, value: u64) -> Result<u64, Trapped> {
         // The tag is the word that holds the address; a store elsewhere, or of another size, fails (A3.4.1).
-        let claimed = self.monitor.take();
-        if claimed.is_some_and(|(at, size)| (at ^ addr as u32) >> 2 == 0 && size == width as u8) {
+        let claimed = self.monitor.get();
+        let holds = claimed.is_some_and(|(at, size)| (at ^ addr as u32) >> 2 == 0 && size == width as u8);
+        if holds {
             self.store(addr, width, value)?;
-            return Ok(0);
         }
-        Ok(1)
+        self.monitor.set(None);
+        Ok(!holds as u64)
     }
 
     fn clear_exclusive(&self) {
@@ -335,6 +336,19 @@ impl Arm for State {
 
     fn store_unprivileged(&self, addr: u64, width: Width, value: u64) -> Result<(), Trapped> {
         self.store_as(addr, width, value, false)
+    }
+
+    #[inline(always)]
+    fn may_exchange(&self, _: u64) -> Result<(), Trapped> {
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn exchange(&self, target: u64, link: bool) -> Flow<Self> {
+        if target & 1 != 0 && (link || target < 0xf000_0000) {
+            return self.jump(target & !1);
+        }
+        Err(self.raise(if link { cause::CLEAR_THUMB } else { cause::EXCHANGE }, target))
     }
 
     fn system(&self, op: System, value: u64) -> Flow<Self> {

@@ -251,3 +251,16 @@ fn devices_see_time_and_stop_the_core_behind_the_instruction() {
     let ran = core.run(&mut bus, Time(100_000), 2);
     assert_eq!((ran.executed, core.pc(), bus.reads), (2, 0x800, 2));
 }
+
+#[test]
+fn looking_at_a_core_in_reset_does_not_start_it() {
+    let (mut core, memory) = machine(ArmConfig::cortex_m3(), &[]);
+    assert_eq!(core.pc(), CODE);
+    memory.write(4, &0x2001u32.to_le_bytes()).unwrap();
+    place(&memory, 0x2000, &[0x2001]);
+    assert_eq!((core.pc(), core.register(13)), (0x2000, Some(STACK as u128)));
+    run(&mut core, 1);
+    assert_eq!((core.pc(), core.r(0)), (0x2002, 1));
+    core.reset();
+    assert_eq!((core.pc(), core.instructions()), (0x2000, 1));
+}

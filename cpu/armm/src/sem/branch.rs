@@ -4,7 +4,7 @@ use cpu_core::{Flow, SemanticsExt};
 
 use super::shift::top;
 use crate::semantics::Arm;
-use crate::{cause, slot};
+use crate::slot;
 
 /// Whether condition `cond` holds, 0 or 1.
 #[inline(always)]
@@ -60,16 +60,18 @@ pub fn bl<S: Arm>(s: &S, imm: i64) -> Flow<S> {
 /// BX.
 #[inline(always)]
 pub fn bx<S: Arm>(s: &S, rm: u8) -> Flow<S> {
-    s.branch_exchange(s.r(rm))
+    let target = s.r(rm);
+    s.may_exchange(target)?;
+    s.exchange(target, false)
 }
 
-/// BLX: no value is an EXC_RETURN here, but the branch has no other way to clear EPSR.T.
+/// BLX.
 #[inline(always)]
 pub fn blx<S: Arm>(s: &S, rm: u8) -> Flow<S> {
     let target = s.r(rm);
+    s.may_exchange(target)?;
     link(s);
-    s.raise_if(s.eq(s.and_imm(target, 1), s.imm(0)), cause::CLEAR_THUMB, target)?;
-    s.jump(s.and_imm(target, 0xffff_fffe))
+    s.exchange(target, true)
 }
 
 /// CBZ.

@@ -154,6 +154,14 @@ stores! {
     B1: strb_imm strb_reg strb_pre strb_post strbt;
 }
 
+/// Loads where to branch to.
+#[inline(always)]
+fn load_target<S: Arm>(s: &S, addr: S::Value) -> Result<S::Value, S::Stop> {
+    let target = load_aligned(s, addr)?;
+    s.may_exchange(target)?;
+    Ok(target)
+}
+
 /// Loads a word from an aligned address.
 #[inline(always)]
 fn load_aligned<S: Arm>(s: &S, addr: S::Value) -> Result<S::Value, S::Stop> {
@@ -164,39 +172,39 @@ fn load_aligned<S: Arm>(s: &S, addr: S::Value) -> Result<S::Value, S::Stop> {
 /// LDR of PC at an offset.
 #[inline(always)]
 pub fn ldr_imm_pc<S: Arm>(s: &S, rn: u8, imm: i64) -> Flow<S> {
-    let target = load_aligned(s, offset(s, rn, imm))?;
-    s.branch_exchange(target)
+    let target = load_target(s, offset(s, rn, imm))?;
+    s.exchange(target, false)
 }
 
 /// LDR of PC at an index.
 #[inline(always)]
 pub fn ldr_reg_pc<S: Arm>(s: &S, rn: u8, rm: u8, imm: i64) -> Flow<S> {
-    let target = load_aligned(s, indexed(s, rn, rm, imm))?;
-    s.branch_exchange(target)
+    let target = load_target(s, indexed(s, rn, rm, imm))?;
+    s.exchange(target, false)
 }
 
 /// LDR of PC from a literal.
 #[inline(always)]
 pub fn ldr_lit_pc<S: Arm>(s: &S, imm: i64) -> Flow<S> {
-    let target = load_aligned(s, literal(s, imm))?;
-    s.branch_exchange(target)
+    let target = load_target(s, literal(s, imm))?;
+    s.exchange(target, false)
 }
 
 /// LDR of PC, after the base moved.
 #[inline(always)]
 pub fn ldr_pre_pc<S: Arm>(s: &S, rn: u8, imm: i64) -> Flow<S> {
     let addr = offset(s, rn, imm);
-    let target = load_aligned(s, addr)?;
+    let target = load_target(s, addr)?;
     s.set_r_or_sp(rn, addr);
-    s.branch_exchange(target)
+    s.exchange(target, false)
 }
 
 /// LDR of PC, before the base moves.
 #[inline(always)]
 pub fn ldr_post_pc<S: Arm>(s: &S, rn: u8, imm: i64) -> Flow<S> {
-    let target = load_aligned(s, s.r(rn))?;
+    let target = load_target(s, s.r(rn))?;
     s.set_r_or_sp(rn, offset(s, rn, imm));
-    s.branch_exchange(target)
+    s.exchange(target, false)
 }
 
 /// Loads two words.
@@ -353,6 +361,9 @@ fn load_list<S: Arm>(s: &S, addr: S::Value, list: i64) -> Result<S::Value, S::St
     for (i, r) in (0..).zip(members(list)) {
         values[r as usize & 15] = s.load(s.zext32(s.add_imm(addr, 4 * i)), Width::B4, false)?;
     }
+    if list >> 15 & 1 != 0 {
+        s.may_exchange(values[15])?;
+    }
     for r in members(list & 0x7fff) {
         s.set_r_or_sp(r, values[r as usize & 15]);
     }
@@ -419,7 +430,7 @@ pub fn ldm_lo<S: Arm>(s: &S, rn: u8, list: i64) -> Flow<S> {
 #[inline(always)]
 pub fn ldm_pc<S: Arm>(s: &S, rn: u8, list: i64, writeback: u8) -> Flow<S> {
     let target = load_many(s, rn, s.r(rn), offset(s, rn, size(list)), list, writeback)?;
-    s.branch_exchange(target)
+    s.exchange(target, false)
 }
 
 /// LDMDB without PC.
@@ -435,5 +446,5 @@ pub fn ldmdb<S: Arm>(s: &S, rn: u8, list: i64, writeback: u8) -> Flow<S> {
 pub fn ldmdb_pc<S: Arm>(s: &S, rn: u8, list: i64, writeback: u8) -> Flow<S> {
     let addr = offset(s, rn, -size(list));
     let target = load_many(s, rn, addr, addr, list, writeback)?;
-    s.branch_exchange(target)
+    s.exchange(target, false)
 }

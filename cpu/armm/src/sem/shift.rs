@@ -46,7 +46,7 @@ pub(crate) fn shifted<S: Arm>(s: &S, value: S::Value, kind: u8, amount: i64) -> 
 /// A 32-bit value rotated right by less than 32.
 #[inline(always)]
 pub(crate) fn rotate<S: Arm>(s: &S, value: S::Value, n: S::Value) -> S::Value {
-    s.zext32(s.shr(s.or(value, s.shl(value, s.imm(32))), n))
+    s.ror32(value, n)
 }
 
 /// A register as the second operand, shifted as `shift` says: the type from bit 5 up, below it the amount.
