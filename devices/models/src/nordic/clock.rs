@@ -23,12 +23,15 @@ use serde::{Deserialize, Serialize};
 
 /// Registry entry.
 pub const MODEL: Model = Model {
-    compatible: &["nordic,nrf-clock", "nordic,nrf-power"],
+    compatible: &[WITH_USB, "nordic,nrf-clock", "nordic,nrf-power"],
     summary: "nRF clocks and power",
     rom: &[],
     ram: &[],
     build,
 };
+
+/// Of the nRF52840, which has USB: its supply is there two milliseconds after reset.
+const WITH_USB: &str = "nordic,nrf52840-clock";
 
 crate::nordic_layout! {
     tasks {
@@ -101,6 +104,8 @@ mod token {
     pub const LFCLK: u32 = 1;
     pub const CALIBRATED: u32 = 2;
     pub const CALIBRATION_TIMER: u32 = 3;
+    pub const USB_DETECTED: u32 = 4;
+    pub const USB_READY: u32 = 5;
 }
 
 mod reason {
@@ -128,6 +133,8 @@ pub struct Clock {
     /// Why the next reset will be; software, if zero.
     cause: u32,
     off: bool,
+    /// A cable with a host is there.
+    usb: bool,
 }
 
 impl Default for Clock {
@@ -139,6 +146,7 @@ impl Default for Clock {
             powered: false,
             cause: 0,
             off: false,
+            usb: false,
         }
     }
 }
@@ -146,7 +154,7 @@ impl Default for Clock {
 impl Clock {
     /// The state after a reset for a reason that RESETREAS is to tell.
     fn after_reset(&self) -> Clock {
-        let mut next = Clock { powered: true, ..Clock::default() };
+        let mut next = Clock { powered: true, usb: self.usb, ..Clock::default() };
         next.bank[HfclkStat] = RUNNING;
         if self.powered {
             let cause = if self.cause == 0 { reason::SOFTWARE } else { self.cause };
@@ -172,7 +180,8 @@ impl Clock {
 const WATCHDOG_TIMEOUT: u32 = 0x4001_0100;
 
 fn build(args: &mut BuildArgs) -> Result<Box<dyn Device>, BuildError> {
-    Ok(Box::new(Nordic::new(base_address(args)?, &LAYOUT, Clock::default())))
+    let usb = args.node.compatible().contains(&WITH_USB);
+    Ok(Box::new(Nordic::new(base_address(args)?, &LAYOUT, Clock { usb, ..Clock::default() })))
 }
 
 impl Component for Clock {
@@ -191,8 +200,12 @@ impl Component for Clock {
 }
 
 impl Peripheral for Clock {
-    fn reset(&mut self, _block: &mut Block, _ctx: &mut Ctx) {
+    fn reset(&mut self, _block: &mut Block, ctx: &mut Ctx) {
         *self = self.after_reset();
+        if self.usb {
+            ctx.schedule_in(token::USB_DETECTED, Time::from_ms(1));
+            ctx.schedule_in(token::USB_READY, Time::from_ms(2));
+        }
     }
 
     fn task(&mut self, block: &mut Block, ctx: &mut Ctx, task: u32) {
@@ -281,6 +294,14 @@ impl Peripheral for Clock {
                 block.raise(ctx, event::LFCLKSTARTED);
             }
             token::CALIBRATED => block.raise(ctx, event::DONE),
+            token::USB_DETECTED => {
+                self.bank[UsbRegStatus] |= 1;
+                block.raise(ctx, event::USBDETECTED);
+            }
+            token::USB_READY => {
+                self.bank[UsbRegStatus] |= 2;
+                block.raise(ctx, event::USBPWRRDY);
+            }
             _ => block.raise(ctx, event::CTTO),
         }
     }
@@ -333,6 +354,16 @@ mod tests {
         bench.write32(0x004, 1);
         assert_eq!([0x40c, 0x418].map(|offset| bench.read32(offset)), [1 << 16, 0]);
         bench.check_save_restore();
+    }
+
+    #[test]
+    fn usb_supply_comes_up() {
+        let clock = Clock { usb: true, ..Clock::default() };
+        let mut bench = Bench::new(Nordic::new(0x4000_0000, &LAYOUT, clock));
+        bench.advance(Time::from_ms(1));
+        assert_eq!([0x11c, 0x124, 0x438].map(|offset| bench.read32(offset)), [1, 0, 1]);
+        bench.advance(Time::from_ms(1));
+        assert_eq!([0x124, 0x438].map(|offset| bench.read32(offset)), [1, 3]);
     }
 
     #[test]

@@ -17,8 +17,6 @@ pub const MODEL: Model = Model {
         "nordic,nrf-fpu",
         "nordic,nrf-qspi",
         "nordic,cryptocell",
-        "nordic,nrf-comp",
-        "nordic,nrf-lpcomp",
         "hyperemu,nrf-trim",
     ],
     summary: "nRF block without function",

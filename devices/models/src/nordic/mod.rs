@@ -7,21 +7,27 @@
 //! * [`radio`]: the 2.4 GHz radio; [`crypto`] is behind its companions [`ecb`], [`ccm`] and [`aar`].
 
 pub mod aar;
+pub mod adc;
+pub mod analog;
 pub mod block;
 pub mod ccm;
 pub mod clock;
-pub mod easydma;
-pub mod egu;
+pub mod comp;
 pub mod crypto;
+pub mod easydma;
 pub mod ecb;
+pub mod egu;
 pub mod ficr;
 pub mod gpio;
 pub mod gpiote;
 pub mod hidden;
+pub mod i2s;
 pub mod nvmc;
+pub mod pdm;
 pub mod ppi;
-pub mod rng;
+pub mod qdec;
 pub mod radio;
+pub mod rng;
 pub mod rtc;
 pub mod serial;
 mod spi;
@@ -29,29 +35,37 @@ pub mod temp;
 pub mod timer;
 mod twi;
 pub mod uart;
+pub mod usb_host;
+pub mod usbd;
 pub mod wdt;
 
 use devices_core::{BuildArgs, BuildError, Model};
 
 /// The models of this folder.
 pub static MODELS: &[Model] = &[
+    adc::MODEL,
     ccm::MODEL,
     clock::MODEL,
-    egu::MODEL,
+    comp::MODEL,
     ecb::MODEL,
+    egu::MODEL,
     ficr::MODEL,
     gpio::MODEL,
     gpiote::MODEL,
     hidden::MODEL,
+    i2s::MODEL,
     nvmc::MODEL,
+    pdm::MODEL,
     ppi::MODEL,
-    rng::MODEL,
+    qdec::MODEL,
     radio::MODEL,
+    rng::MODEL,
     rtc::MODEL,
     serial::MODEL,
     temp::MODEL,
     timer::MODEL,
     uart::MODEL,
+    usbd::MODEL,
     wdt::MODEL,
 ];
 
