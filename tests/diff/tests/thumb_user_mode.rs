@@ -1,12 +1,12 @@
-//! Random Thumb instruction streams in our interpreter and under qemu-arm: registers, flags, floating-point state and
-//! memory must agree.
+//! Random Thumb instruction streams in our interpreter, as the compiler records them, and under qemu-arm: registers, flags,
+//! floating-point state and memory must agree.
 //!
 //! `DIFF_SEED` chooses another run, `DIFF_CHUNKS` its length (chunks for each mix).
 
 use std::collections::BTreeSet;
 
 use cpu_armm::isa::{Features, Id, disassemble};
-use diff_tests::arm::peer::{ours, qemu};
+use diff_tests::arm::peer::{Run, lifted, ours, qemu};
 use diff_tests::arm::stream::{Chunk, Mix, SCRATCH, chunk, eligible, features};
 use diff_tests::arm::user::{BUFFER, body, program};
 use diff_tests::rng::Rng;
@@ -41,11 +41,25 @@ fn compare(mix: &Mix, seed: u64, count: u64, made: &mut BTreeSet<&'static str>) 
     made.extend(chunks.iter().flat_map(|chunk| chunk.ids.iter().map(|id| id.name())));
     let list: Vec<(usize, &Chunk)> = chunks.iter().enumerate().collect();
     let elf = program(&list);
-    let (a, b) = (ours(&elf), qemu(&elf));
+    let a = ours(&elf);
     let executed = a.executed.saturating_sub(frame(&chunks[0]) * count);
-    let different = (0..chunks.len()).find(|k| a.record(*k).is_none() || a.record(*k) != b.record(*k));
-    (executed, different.map(|k| explain(mix, k, &chunks[k])))
+    let failure = PEERS.iter().find_map(|peer| {
+        let b = (peer.run)(&elf);
+        let different = (0..chunks.len()).find(|k| a.record(*k).is_none() || a.record(*k) != b.record(*k));
+        let counts = (b.executed != 0 && b.executed != a.executed)
+            .then(|| format!("{}: {} instructions, {} {}", mix.name, a.executed, peer.name, b.executed));
+        different.map(|k| explain(mix, peer, k, &chunks[k])).or(counts)
+    });
+    (executed, failure)
 }
+
+/// Who runs the same program.
+struct Peer {
+    name: &'static str,
+    run: fn(&[u8]) -> Run,
+}
+
+const PEERS: [Peer; 2] = [Peer { name: "qemu", run: qemu }, Peer { name: "recorded", run: lifted }];
 
 /// Instructions that load and write the state of a chunk.
 fn frame(chunk: &Chunk) -> u64 {
@@ -55,9 +69,9 @@ fn frame(chunk: &Chunk) -> u64 {
 }
 
 /// Runs a chunk alone with only its first items left.
-fn agree(number: usize, chunk: &Chunk, keep: usize) -> (bool, String) {
+fn agree(peer: &Peer, number: usize, chunk: &Chunk, keep: usize) -> (bool, String) {
     let elf = program(&[(number, &chunk.shortened(keep))]);
-    let (a, b) = (ours(&elf), qemu(&elf));
+    let (a, b) = (ours(&elf), (peer.run)(&elf));
     let mut text = String::new();
     match (a.record(0), b.record(0)) {
         (Some(a), Some(b)) if a == b => return (true, text),
@@ -71,20 +85,20 @@ fn agree(number: usize, chunk: &Chunk, keep: usize) -> (bool, String) {
                     Some(16) => "fpscr".into(),
                     Some(s) => format!("s{}", s - 17),
                 };
-                text += &format!("  {name}: ours {:#010x}, qemu {:#010x}\n", number(x), number(y));
+                text += &format!("  {name}: ours {:#010x}, {} {:#010x}\n", number(x), peer.name, number(y));
             }
         }
-        _ => text += &format!("  ours ended with {}\n  qemu ended with {}\n", a.end, b.end),
+        _ => text += &format!("  ours ended with {}\n  {} ended with {}\n", a.end, peer.name, b.end),
     }
     (false, text)
 }
 
-fn explain(mix: &Mix, number: usize, chunk: &Chunk) -> String {
+fn explain(mix: &Mix, peer: &Peer, number: usize, chunk: &Chunk) -> String {
     let n = chunk.items.len();
-    let Some(keep) = (0..=n).find(|keep| !agree(number, chunk, *keep).0) else {
+    let Some(keep) = (0..=n).find(|keep| !agree(peer, number, chunk, *keep).0) else {
         return format!("{} chunk {number} differs only together with those before it", mix.name);
     };
-    let (_, text) = agree(number, chunk, keep);
+    let (_, text) = agree(peer, number, chunk, keep);
     let mut pc = body(number);
     let mut lines = format!("{} chunk {number}, item {keep} of {n}:\n", mix.name);
     for (i, item) in chunk.items[..keep].iter().enumerate() {

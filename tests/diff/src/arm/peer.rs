@@ -44,8 +44,18 @@ const BOOT: [u32; 8] = [
 ];
 const BOOTED: u64 = 28;
 
-/// In our interpreter, in Thread mode; the two system calls are answered here.
+/// In our interpreter.
 pub fn ours(elf: &[u8]) -> Run {
+    run(elf, false)
+}
+
+/// By what the compiler records of each block, interpreted.
+pub fn lifted(elf: &[u8]) -> Run {
+    run(elf, true)
+}
+
+/// In Thread mode; the two system calls are answered here.
+fn run(elf: &[u8], lifted: bool) -> Run {
     let file = object::File::parse(elf).expect("an ELF file");
     let segments: Vec<_> = file.segments().filter(|s| s.size() > 0).collect();
     let region = |base: u64, size: u64| RegionSpec {
@@ -63,6 +73,7 @@ pub fn ours(elf: &[u8]) -> Run {
         memory.write(at, &word.to_le_bytes()).expect("it fits");
     }
     let mut core = ArmCore::new(ArmConfig::cortex_m4f(), memory.clone());
+    core.set_lifted(lifted);
     let mut time = Time::ZERO;
     let mut run = |core: &mut ArmCore| {
         let ran = core.run(&mut EmptyBus, time, 10_000_000);
