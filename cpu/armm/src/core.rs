@@ -6,6 +6,7 @@ use crate::config::ArmConfig;
 use crate::exec::Cpu;
 use crate::isa;
 use crate::registers::{Place, Registers};
+use crate::sys::table::Word;
 use crate::{saved, slot};
 
 /// A core of the M profile.
@@ -86,6 +87,19 @@ impl ArmCore {
     /// with [`cpu_core::Exit::Attention`].
     pub fn take_reset_request(&mut self) -> bool {
         self.cpu.state.sys.reset_request.take()
+    }
+
+    /// The fault status and address registers, for who explains a lockup.
+    pub fn fault_status(&self) -> [(&'static str, u32); 4] {
+        let sys = &self.cpu.state.sys;
+        [("HFSR", Word::Hfsr), ("CFSR", Word::Cfsr), ("MMFAR", Word::Mmfar), ("BFAR", Word::Bfar)]
+            .map(|(name, word)| (name, sys.get(word)))
+    }
+
+    /// Sets VTOR, as a boot loader does before it starts another image.
+    pub fn set_vector_table(&mut self, table: u32) {
+        self.cpu.state.load_reset_vectors();
+        self.cpu.state.sys.set(Word::Vtor, table);
     }
 
     /// Opens the ITM and all its stimulus ports, as a probe on the trace pin does. A reset closes them.

@@ -41,6 +41,7 @@ pub fn show(args: &ShowArgs) -> Result<u8, UsageError> {
         seed: 0,
         policy: UnimplementedPolicy::Ignore,
         builtin_sbi: true,
+        semihosting: false,
         resources: &mut resources,
     };
     let machine = build::build(&board, options)?;

@@ -177,6 +177,9 @@ pub struct RunArgs {
     /// addresses one.
     #[arg(long, value_name = "[NAME=]SPEC", help_heading = "Devices")]
     pub serial: Vec<SerialSpec>,
+    /// Answer what the guest asks by semihosting: console, clock, exit, and the files of DIR if there is one.
+    #[arg(long, value_name = "DIR", num_args = 0..=1, require_equals = true, help_heading = "Devices")]
+    pub semihosting: Option<Option<PathBuf>>,
     /// Set a control (see `machine show --controls`).
     #[arg(long, value_name = "CONTROL=VALUE", value_parser = values::assignment, help_heading = "Devices")]
     pub set: Vec<(String, String)>,

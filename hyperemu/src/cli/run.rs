@@ -9,12 +9,13 @@ use crate::host::radio::Radios;
 use crate::host::record::Recording;
 use crate::host::resources::HostResources;
 use crate::host::runner::{Cue, Ending, Runner, Setup, Viewer};
+use crate::host::semihosting::Semihosting;
 use crate::host::window::Window;
 use crate::host::{screenshot, stats};
 use crate::machine::boot::{self, BootFiles, Layout};
 use crate::machine::build::{self, Options};
 use crate::machine::jit::JitMode;
-use crate::machine::{Machine, vectors};
+use crate::machine::{Cpu, Machine, vectors};
 use crate::{debug, images, load};
 use cpu_core::Time;
 use devices_core::{Frame, Port, Rng};
@@ -69,6 +70,7 @@ pub fn assemble(board: &Board, args: &RunArgs, seed: u64) -> Result<Machine, Usa
         seed,
         policy: args.unimplemented,
         builtin_sbi: firmware.is_none() && !bare,
+        semihosting: args.semihosting.is_some(),
         resources: &mut resources,
     };
     let mut machine = build::build(board, options)?;
@@ -104,6 +106,10 @@ pub fn assemble(board: &Board, args: &RunArgs, seed: u64) -> Result<Machine, Usa
     let files = BootFiles { firmware, image, initrd, extra, bare };
     if arch == load::Arch::ArmM {
         let table = description.reset_vector.unwrap_or(0);
+        // A probe on the trace pin changes what the program finds: it is there only where somebody asks for it.
+        if !args.serial.iter().any(|spec| spec.name.as_deref() == Some("itm")) {
+            machine.itm = None;
+        }
         machine.plan = vectors::plan(&machine.bus.services.memory, table, files)?;
         start(&mut machine, args)?;
         return Ok(machine);
@@ -208,12 +214,18 @@ fn setup(
     };
     let console = Console::open(machine, &args.serial)?;
     let radios = Radios::open(machine, replay.is_none(), args.pcap.as_deref())?;
+    let semihosting = args.semihosting.as_ref().map(|folder| {
+        let image = args.image.as_deref().or(args.kernel.as_deref()).unwrap_or_default();
+        let words: Vec<&str> = std::iter::once(image).chain(args.append.as_deref()).collect();
+        Semihosting::new(folder.as_deref(), words.join(" "))
+    });
     let watched = console.interactive || windowed(args, machine);
     Ok(Setup {
         console,
         network: if replay.is_some() { Network::default() } else { Network::open(machine, args.net) },
         radios,
         expect: Expectations::new(args.expect.clone(), args.fail_on.clone()),
+        semihosting: semihosting.transpose()?,
         timeout: args.timeout,
         host_timeout: args.host_timeout.map(|time| Duration::from_nanos(time.as_ns())),
         real_time: args.speed.map_or(watched, |speed| speed == Speed::Real),
@@ -339,7 +351,10 @@ pub(crate) fn status(ending: &Ending, runner: &Runner) -> (u8, Option<String>) {
         Ending::Forbidden(regex) => (1, Some(format!("the console showed /{regex}/"))),
         Ending::Timeout => (124, Some(timeout(runner.machine.now()))),
         Ending::HostTimeout => (124, Some(format!("timeout of the host; {}", timeout(runner.machine.now())))),
-        Ending::Lockup(core) => (4, Some(format!("core {core} locked up"))),
+        Ending::Lockup(core) => {
+            let why = runner.machine.cores.get(*core).map(Cpu::post_mortem).unwrap_or_default();
+            (4, Some(format!("core {core} locked up: {why}")))
+        }
         Ending::Unimplemented(what) => (4, Some(what.clone())),
     }
 }

@@ -28,7 +28,9 @@ impl Console {
     /// Connects the ports: those that `specs` name, then the others in devicetree order. What is left over goes to
     /// standard input and output for the first port, if nobody else has them, and nowhere for the rest.
     pub fn open(machine: &Machine, specs: &[SerialSpec]) -> Result<Console, String> {
-        let devices = machine.ports(Port::Serial);
+        let mut devices = machine.ports(Port::Serial);
+        // The board's console comes first; the others stay in the order of the devicetree.
+        devices.sort_by_key(|device| Some(*device) != machine.stdout);
         let name = |device: DeviceId| machine.bus.slots[device].name.as_str();
         let mut endpoints: Vec<Option<Endpoint>> = vec![None; devices.len()];
         // Those with a name first: the others take what is left.

@@ -12,6 +12,7 @@ pub mod record;
 pub mod resources;
 pub mod runner;
 pub mod screenshot;
+pub mod semihosting;
 pub mod serial;
 pub mod skin;
 pub mod stats;

@@ -6,6 +6,7 @@ use crate::host::net::Network;
 use crate::host::pace::Pace;
 use crate::host::radio::Radios;
 use crate::host::record::Recording;
+use crate::host::semihosting::{Outcome, Semihosting};
 use crate::host::terminal::Command;
 use crate::machine::scheduler::Limit;
 use crate::machine::{Machine, Stop};
@@ -61,6 +62,8 @@ pub struct Setup {
     pub timeout: Option<Time>,
     /// End of the host's time.
     pub host_timeout: Option<Duration>,
+    /// Who answers semihosting, if the user wants it.
+    pub semihosting: Option<Semihosting>,
     /// Not faster than real time.
     pub real_time: bool,
     /// A reset ends the run.
@@ -142,7 +145,12 @@ impl<'a> Runner<'a> {
             return Some(Step::End(ending));
         }
         let limit = Limit { time: self.next_boundary(), ..limit };
-        let stop = self.machine.round(limit);
+        let mut stop = self.machine.round(limit);
+        if let (Stop::Semihosting(core), Some(host)) = (&stop, &mut self.setup.semihosting)
+            && let Outcome::Exit(code) = host.call(&mut self.machine, *core)
+        {
+            stop = Stop::PowerOff(code);
+        }
         // A debugger's stop inside a round is no time of the outside's.
         let verdict = match stop {
             Stop::Instructions | Stop::Breakpoint(_) => Verdict::Open,
@@ -267,6 +275,11 @@ impl<'a> Runner<'a> {
     }
 
     fn inject(&mut self, device: DeviceId, input: HostInput) {
+        if let (Some(host), HostInput::Serial(bytes)) = (&mut self.setup.semihosting, &input)
+            && Some(device) == self.setup.console.main_device()
+        {
+            host.typed.extend(bytes);
+        }
         self.machine.inject(device, &input);
         if let Some(record) = &mut self.setup.record {
             record.inputs.push((self.machine.now(), device, input));

@@ -282,6 +282,9 @@ pub fn apply(machine: &mut Machine, power: Power) {
                 if let Start::Vectors { table } = start {
                     super::vectors::start(core, table, &memory);
                 }
+                if machine.itm.is_some() {
+                    core.attach_trace();
+                }
                 continue;
             }
         };

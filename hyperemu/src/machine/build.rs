@@ -38,6 +38,8 @@ pub struct Options<'a> {
     pub policy: UnimplementedPolicy,
     /// Whether the emulator answers SBI calls.
     pub builtin_sbi: bool,
+    /// Whether the semihosting sequence reaches the host.
+    pub semihosting: bool,
     /// What the host lends.
     pub resources: &'a mut dyn Resources,
 }
@@ -109,10 +111,13 @@ pub fn build(board: &Board, options: Options) -> Result<Machine, BuildError> {
         .iter()
         .enumerate()
         .map(|(index, cpu)| match &cpu.arm {
-            Some(arm) => Ok(arm_core(index, cpu, arm, &memory, description)),
-            None => hart(cpu, &memory, description, options.builtin_sbi),
+            Some(arm) => Ok(arm_core(index, cpu, arm, &memory, description, options.semihosting)),
+            None => hart(cpu, &memory, description, &options),
         })
         .collect::<Result<Vec<_>, _>>()?;
+    let of_itm =
+        |node: &DeviceNode| node.compatible.iter().any(|name| name == devices_models::uart::itm::COMPATIBLE);
+    let itm = description.devices.iter().position(of_itm).and_then(|index| ids.get(&index)).copied();
     let is_16550 = |node: &DeviceNode| node.compatible.iter().any(|name| name.starts_with("ns16550"));
     let console = description
         .stdout
@@ -128,6 +133,8 @@ pub fn build(board: &Board, options: Options) -> Result<Machine, BuildError> {
         schedule,
         plan: BootPlan { segments: Vec::new(), start: Start::Machine { pc: 0, dtb: 0, dynamic_info: 0 } },
         sbi,
+        stdout: description.stdout.and_then(|index| ids.get(&index)).copied(),
+        itm,
         policy: options.policy,
         log: Log::default(),
         seed: options.seed,
@@ -213,6 +220,7 @@ fn arm_core(
     arm: &machine_configs::ArmCore,
     memory: &GuestMemory,
     description: &Description,
+    semihosting: bool,
 ) -> Cpu {
     let base = match arm.part.as_str() {
         "arm,cortex-m0" => ArmConfig::cortex_m0(),
@@ -231,6 +239,7 @@ fn arm_core(
         bit_band: arm.bit_band,
         vector_table: description.reset_vector.unwrap_or(0) as u32,
         period: period(cpu),
+        semihosting,
         ..base
     };
     Cpu::Arm(Box::new(ArmCore::new(config, memory.clone())))
@@ -245,7 +254,7 @@ fn hart(
     cpu: &CpuNode,
     memory: &GuestMemory,
     description: &Description,
-    builtin_sbi: bool,
+    options: &Options,
 ) -> Result<Cpu, BuildError> {
     if !cpu.compatible.iter().any(|name| name == "riscv") {
         let message =
@@ -261,7 +270,7 @@ fn hart(
     };
     let config = HartConfig::new(cpu.reg, base, extensions, mmu)
         .map_err(|error| cpu.props.error("riscv,isa-extensions", error.to_string()))?;
-    let firmware_calls = builtin_sbi && description.boot == Boot::Sbi;
+    let firmware_calls = options.builtin_sbi && description.boot == Boot::Sbi;
     if firmware_calls && !config.extensions.contains(Features::SSTC) {
         let message =
             "the built-in SBI needs the extension \"sstc\" for its timer; add it, or start with --firmware";
@@ -271,6 +280,7 @@ fn hart(
         period: period(cpu),
         reset_pc: description.reset_vector.unwrap_or(0),
         firmware_calls,
+        semihosting: options.semihosting,
         ..config
     };
     Ok(Cpu::RiscV(Box::new(Hart::new(config, memory.clone()))))

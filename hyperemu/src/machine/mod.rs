@@ -18,9 +18,11 @@ use crate::firmware::sbi::Sbi;
 use crate::host::log::Log;
 use bus::SystemBus;
 use cpu_armm::ArmCore;
-use cpu_core::{Core, Time};
+use cpu_core::{Core, RegisterGroup, Time};
 use cpu_riscv::Hart;
-use devices_core::{ControlError, ControlSpec, ControlValue, Ctx, DeviceId, HostInput, Port};
+use devices_core::{
+    ControlError, ControlSpec, ControlValue, Ctx, DeviceId, HostInput, HostOutput, Port, Request,
+};
 use scheduler::Schedule;
 
 /// A core of some instruction set.
@@ -46,6 +48,26 @@ impl Cpu {
             Cpu::RiscV(hart) => hart.as_ref(),
             Cpu::Arm(core) => core.as_ref(),
         }
+    }
+
+    /// Where a core that can not go on stands and why, in lines for a human.
+    pub fn post_mortem(&self) -> String {
+        let core = self.view();
+        let mut text = core.describe();
+        let show = |(name, value): (&str, u128)| format!("{name} {value:#010x}");
+        if let Cpu::Arm(arm) = self {
+            let faults = arm.fault_status().map(|(name, value)| show((name, value.into())));
+            text += &format!("\n  {}", faults.join("  "));
+        }
+        let general = core.registers().iter().enumerate();
+        let general = general.filter(|(_, register)| register.group == RegisterGroup::General);
+        let values: Vec<String> = general
+            .filter_map(|(index, register)| Some(show((register.name, core.register(index)?))))
+            .collect();
+        for line in values.chunks(6) {
+            text += &format!("\n  {}", line.join("  "));
+        }
+        text
     }
 }
 
@@ -92,6 +114,10 @@ pub struct Machine {
     pub bus: SystemBus,
     /// Where in virtual time it is.
     pub schedule: Schedule,
+    /// The serial port that the board calls its console.
+    pub stdout: Option<DeviceId>,
+    /// The channel for the text of cores' ITMs.
+    pub itm: Option<DeviceId>,
     /// What memory and cores hold at power-on.
     pub plan: boot::BootPlan,
     /// The built-in SBI's state; `None` where firmware of the guest runs in M-mode.
@@ -197,6 +223,24 @@ impl Machine {
     fn local_name(&self, id: DeviceId, name: &str) -> String {
         let own = name.strip_prefix(&self.bus.slots[id].name).and_then(|rest| rest.strip_prefix('.'));
         own.unwrap_or(name).to_string()
+    }
+
+    /// Takes what an Arm core left for others at `local`: text of its ITM, and its wish to be reset.
+    fn collect(&mut self, index: usize, local: Time) {
+        let Some(Cpu::Arm(core)) = self.cores.get_mut(index) else { return };
+        if core.take_reset_request() {
+            self.bus.services.requests.push(Request::Reset);
+        }
+        let Some(itm) = self.itm else { return };
+        let trace = core.take_trace();
+        let text: Vec<u8> = trace
+            .iter()
+            .filter(|stimulus| stimulus.port == 0)
+            .flat_map(|stimulus| stimulus.bytes())
+            .collect();
+        if !text.is_empty() {
+            self.bus.call(itm, local, |_, ctx| ctx.output(HostOutput::Serial(text)));
+        }
     }
 
     /// Tells the user what models and bus noticed since the last time.

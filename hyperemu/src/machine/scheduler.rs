@@ -135,6 +135,7 @@ impl Machine {
             let ran = core.run(&mut self.bus, local, budget);
             let local = Time(local.0.saturating_add(ran.executed.saturating_mul(period.0)));
             self.schedule.local[index] = local;
+            self.collect(index, local);
             let call = ran.exit == Exit::FirmwareCall;
             let attention = self.bus.services.attention || call;
             let sleepers = if attention { self.sleepers(index) } else { Vec::new() };

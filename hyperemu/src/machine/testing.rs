@@ -88,7 +88,8 @@ pub fn machine(board: &str, cpus: u32, program: &Program) -> Machine {
     let board = args.compile(board).unwrap();
     let mut resources = HostResources::default();
     let policy = UnimplementedPolicy::Warn;
-    let options = Options { seed: 1, policy, builtin_sbi: true, resources: &mut resources };
+    let options =
+        Options { seed: 1, policy, builtin_sbi: true, semihosting: false, resources: &mut resources };
     let mut machine = build::build(&board, options).unwrap();
     let segment = Segment { addr: CODE, bytes: program.0.clone(), zeroes: 0 };
     machine.plan = BootPlan { segments: vec![segment], start: Start::Supervisor { pc: CODE, dtb: 0 } };

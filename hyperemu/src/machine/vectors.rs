@@ -57,6 +57,7 @@ pub fn start(core: &mut ArmCore, table: u64, memory: &GuestMemory) {
         return;
     }
     let word = |at: u64| memory.read_le(at, 4).map_or(0, |word| word as u32);
+    core.set_vector_table(table as u32);
     core.set_r(13, word(table));
     core.set_pc(word(table.wrapping_add(4)));
 }
