@@ -152,10 +152,14 @@ impl Mpu {
         self.regions.get(..self.count as usize).unwrap_or(&self.regions)
     }
 
+    /// MPU_CTRL.ENABLE.
+    pub fn is_enabled(&self) -> bool {
+        self.control.get() & ctrl::ENABLE != 0
+    }
+
     /// Whether the regions decide about this accessor's accesses, rather than the default map.
     pub fn applies(&self, who: Accessor) -> bool {
-        let control = self.control.get();
-        control & ctrl::ENABLE != 0 && (control & ctrl::HFNMIENA != 0 || !who.negative_priority)
+        self.is_enabled() && (self.control.get() & ctrl::HFNMIENA != 0 || !who.negative_priority)
     }
 
     /// What may be done at one address.

@@ -213,11 +213,11 @@ impl State {
             }
             Function::MpuRbar => {
                 mpu.write_base(value);
-                self.flush_all();
+                self.regions_changed();
             }
             Function::MpuRasr => {
                 mpu.write_attributes(value);
-                self.flush_all();
+                self.regions_changed();
             }
             Function::ItmTer => sys.itm.borrow_mut().write_enabled(value, privileged),
             Function::ItmTpr if privileged => sys.itm.borrow_mut().write_privilege(value),
@@ -226,6 +226,13 @@ impl State {
             Function::DwtCtrl => sys.dwt.borrow_mut().write_control(value, trace, instructions),
             Function::DwtCyccnt => sys.dwt.borrow_mut().set_cycles(value, trace, instructions),
             _ => {}
+        }
+    }
+
+    /// Regions matter while the MPU is on.
+    fn regions_changed(&self) {
+        if self.sys.mpu.is_enabled() {
+            self.flush_all();
         }
     }
 

@@ -50,16 +50,23 @@ fn load(memory: &GuestMemory, elf: &[u8]) {
     }
 }
 
-/// Runs an image to its semihosting call, in pieces of `piece` instructions, through sleeps; gives what it printed.
-fn run(name: &str, piece: u64) -> String {
+/// Runs an image to its semihosting call, in pieces of `piece` instructions, through sleeps; gives what it printed. Each piece runs
+/// on a core of its own, restored from the one before, where `renew`.
+fn run(name: &str, piece: u64, renew: bool) -> String {
     let region = |name: &str, base, size| RegionSpec { name: name.into(), base, size, kind: MemoryKind::Ram };
     let regions = vec![region("code", 0, 0x40_0000), region("ram", 0x2000_0000, 0x40_0000)];
     let memory = GuestMemory::new(regions).unwrap();
     load(&memory, &std::fs::read(images().join(name)).unwrap());
     let config = ArmConfig { irqs: 32, semihosting: true, period: Time(40_000), ..ArmConfig::cortex_m4f() };
-    let mut core = ArmCore::new(config, memory);
+    let mut core = ArmCore::new(config.clone(), memory.clone());
     let (mut uart, mut now) = (Uart::default(), Time::ZERO);
     while now < Time::from_ms(1000) {
+        if renew {
+            let saved = core.save();
+            core = ArmCore::new(config.clone(), memory.clone());
+            core.restore(&saved).unwrap();
+            assert_eq!(core.save(), saved);
+        }
         let ran = core.run(&mut uart, now, piece);
         now = now.saturating_add(Time(ran.executed * core.period().0));
         match ran.exit {
@@ -76,11 +83,67 @@ fn run(name: &str, piece: u64) -> String {
 fn exceptions_are_taken_as_the_committed_logs_say() {
     for name in ["exceptions", "manual"] {
         let expected = std::fs::read_to_string(images().join(name).with_extension("log")).unwrap();
-        for piece in [1_000_000, 7] {
-            let found = run(&format!("{name}.elf"), piece);
+        for (piece, renew) in [(1_000_000, false), (7, false), (211, true)] {
+            let found = run(&format!("{name}.elf"), piece, renew);
             let differs = expected.lines().zip(found.lines()).enumerate().find(|(_, (a, b))| a != b);
             assert_eq!(differs, None, "{name} in pieces of {piece}");
             assert_eq!(found.len(), expected.len(), "{name} in pieces of {piece}");
         }
+    }
+}
+
+/// A core that runs these halfwords from 0x100, with `r0` to `r3`, over memory at 0 and at 0x20000000. All vectors lead to 0x200.
+fn program(config: ArmConfig, code: &[u16], r: [u32; 4]) -> (ArmCore, GuestMemory) {
+    let region =
+        |name: &str, base| RegionSpec { name: name.into(), base, size: 0x1000, kind: MemoryKind::Ram };
+    let memory = GuestMemory::new(vec![region("code", 0), region("ram", 0x2000_0000)]).unwrap();
+    let vectors = [0x2000_1000u32, 0x101].into_iter().chain([0x201; 46]);
+    memory.write(0, &vectors.flat_map(u32::to_le_bytes).collect::<Vec<_>>()).unwrap();
+    memory.write(0x100, &code.iter().flat_map(|half| half.to_le_bytes()).collect::<Vec<_>>()).unwrap();
+    // At 0x200: b .
+    memory.write(0x200, &[0xfe, 0xe7]).unwrap();
+    let mut core = ArmCore::new(config, memory.clone());
+    (0..).zip(r).for_each(|(number, value)| core.set_r(number, value));
+    (core, memory)
+}
+
+#[test]
+fn stimulus_ports_reach_the_host() {
+    // strb r1, [r0]; str r1, [r0, #4]
+    let (mut core, _) = program(ArmConfig::cortex_m4f(), &[0x7001, 0x6041], [0xe000_0000, 0x6d65_7449, 0, 0]);
+    core.attach_trace();
+    core.run(&mut EmptyBus, Time::ZERO, 2);
+    let trace = core.take_trace();
+    assert_eq!(trace.iter().map(|stimulus| stimulus.port).collect::<Vec<_>>(), [0, 1]);
+    assert_eq!(trace.iter().flat_map(|stimulus| stimulus.bytes()).collect::<Vec<_>>(), b"IItem");
+    assert!(core.take_trace().is_empty());
+}
+
+#[test]
+fn a_reset_request_stops_the_core_once() {
+    // str r1, [r0]; nop
+    let (mut core, _) = program(ArmConfig::cortex_m0(), &[0x6001, 0xbf00], [0xe000_ed0c, 0x05fa_0004, 0, 0]);
+    let ran = core.run(&mut EmptyBus, Time::ZERO, 100);
+    assert_eq!((ran.executed, ran.exit), (1, Exit::Attention));
+    assert!(core.take_reset_request() && !core.take_reset_request());
+    core.set_line(3, true);
+    core.reset();
+    assert_eq!((core.pc(), core.r(13)), (0x100, 0x2000_1000));
+}
+
+#[test]
+fn systick_is_taken_before_the_exact_instruction() {
+    // str r1, [r0, #4]; str r2, [r0, #8]; str r3, [r0]; nops
+    let mut code = vec![0x6041, 0x6082, 0x6003];
+    code.resize(100, 0xbf00);
+    for piece in [1, 3, 1000] {
+        let (mut core, memory) = program(ArmConfig::cortex_m4f(), &code, [0xe000_e010, 20, 0, 7]);
+        let mut done = 0;
+        while done < 30 {
+            done += core.run(&mut EmptyBus, Time(done * core.period().0), piece.min(30 - done)).executed;
+        }
+        // Enabled by the third instruction: reloaded in the cycle behind it, zero 20 cycles later.
+        let stacked = memory.read_le(core.r(13) as u64 + 0x18, 4).unwrap();
+        assert_eq!((core.pc(), stacked), (0x200, 0x104 + 2 * 21), "pieces of {piece}");
     }
 }
