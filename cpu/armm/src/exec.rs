@@ -333,8 +333,10 @@ fn run_lifted(state: &State, block: &Block<Op>, index: u32, lifted: &mut Lifted)
     let bytes: u64 = block.ops.iter().take(done as usize).map(|op| op.len as u64).sum();
     let behind = start.wrapping_add(bytes);
     let Some(last) = block.ops.get((done as usize).wrapping_sub(1)) else { return };
-    // As behind compiled code, the interpreter runs an instruction that stopped, and raises what there is to raise.
-    let flow = flow.or_else(|_| (last.run)(state, &last.operands));
+    // As behind compiled code, the interpreter runs an instruction that stopped, and raises what there is to raise: but for one
+    // that has reached a device, which compiled code does not.
+    let again = !state.leave.get() || state.trap.get().0 == cause::INTERPRET;
+    let flow = flow.or_else(|stop| if again { (last.run)(state, &last.operands) } else { Err(stop) });
     if flow.is_err() {
         state.take_exception(last, behind);
     } else {
