@@ -32,8 +32,6 @@ typedef unsigned char u8;
 #define ISPR REG(0xe000e200)
 #define ICPR REG(0xe000e280)
 #define IABR REG(0xe000e300)
-#define IPR(n) (*(volatile u8 *)(0xe000e400 + (n)))
-#define SHPR_BYTE(n) (*(volatile u8 *)(0xe000ed14 + (n)))
 
 enum { NMI = 2, HARD_FAULT, MEM_MANAGE, BUS_FAULT, USAGE_FAULT, SV_CALL = 11, DEBUG_MONITOR, PEND_SV = 14, SYS_TICK, IRQ0 };
 

@@ -1,22 +1,6 @@
 // Registers: what they keep.
 #include "base.h"
 
-void keeps(const char *name, u32 address)
-{
-    u32 old = REG(address);
-    put(name);
-    show("reads", old);
-    REG(address) = 0xffffffff;
-    BARRIER();
-    show("ones", REG(address));
-    REG(address) = 0;
-    BARRIER();
-    show("zeros", REG(address));
-    REG(address) = old;
-    BARRIER();
-    put("\n");
-}
-
 void registers(void)
 {
     section("registers");

@@ -47,16 +47,22 @@ fn exceptions_are_those_of_the_manual() {
     }
 }
 
-#[test]
-fn qemu_gives_the_same_where_it_is_right() {
+/// A program under one of QEMU's boards: what it prints on the serial port and by semihosting.
+fn qemu(board: &str, name: &str) -> (String, String) {
     let run = Command::new("qemu-system-arm")
-        .args(["-M", "mps2-an386", "-display", "none", "-nic", "none", "-serial", "stdio"])
+        .args(["-M", board, "-display", "none", "-nic", "none", "-serial", "stdio"])
         .args(["-semihosting-config", "enable=on,target=native", "-kernel"])
-        .arg(image("exceptions"))
+        .arg(image(name))
         .stdin(Stdio::null())
         .output()
         .unwrap_or_else(|e| panic!("qemu-system-arm: {e}: run `cargo xtask setup`"));
-    let messages = String::from_utf8_lossy(&run.stderr);
-    assert!(run.status.success(), "{messages}");
-    assert_same(&log("exceptions"), &String::from_utf8_lossy(&run.stdout));
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    assert!(run.status.success(), "{}", text(&run.stderr));
+    (text(&run.stdout), text(&run.stderr))
+}
+
+#[test]
+fn qemu_gives_the_same_where_it_is_right() {
+    assert_same(&log("exceptions"), &qemu("mps2-an386", "exceptions").0);
+    assert_same(&log("v6m"), &qemu("microbit", "v6m").1);
 }

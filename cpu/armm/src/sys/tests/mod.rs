@@ -670,11 +670,12 @@ fn armv6m_has_one_fault_and_two_priority_bits() {
     assert_eq!(state.peek(0xe000_e400), 0xc0c0_c0c0);
     state.poke(0xe000_ed1c, u32::MAX);
     state.poke(0xe000_ed18, u32::MAX);
+    state.poke(0xe000_ed20, u32::MAX);
     state.poke(0xe000_ed24, u32::MAX);
     state.poke(0xe000_ed08, 0x1000);
     state.poke(0xe000_ed14, 0);
-    let read = [0xed18, 0xed1c, 0xed24, 0xed08, 0xed28].map(|low| state.peek(0xe000_0000 | low));
-    assert_eq!((read, state.peek(0xe000_ed14)), ([0, 0xc000_0000, 0, 0, 0], 0x208));
+    let read = [0xed18, 0xed1c, 0xed20, 0xed24, 0xed08, 0xed28].map(|low| state.peek(0xe000_0000 | low));
+    assert_eq!((read, state.peek(0xe000_ed14)), ([0, 0xc000_0000, 0xc0c0_0000, 0, 0, 0], 0x208));
     state.fault(cause::UNDEFINED, 0);
     assert_eq!((state.at().0, state.lr()), (HARD_FAULT, 0xffff_fff9));
     state.fault(cause::UNDEFINED, 0);

@@ -57,7 +57,8 @@ fn run(name: &str, piece: u64, renew: bool) -> String {
     let regions = vec![region("code", 0, 0x40_0000), region("ram", 0x2000_0000, 0x40_0000)];
     let memory = GuestMemory::new(regions).unwrap();
     load(&memory, &std::fs::read(images().join(name)).unwrap());
-    let config = ArmConfig { irqs: 32, semihosting: true, period: Time(40_000), ..ArmConfig::cortex_m4f() };
+    let core = if name.starts_with("v6m") { ArmConfig::cortex_m0() } else { ArmConfig::cortex_m4f() };
+    let config = ArmConfig { irqs: 32, semihosting: true, period: Time(40_000), ..core };
     let mut core = ArmCore::new(config.clone(), memory.clone());
     let (mut uart, mut now) = (Uart::default(), Time::ZERO);
     while now < Time::from_ms(1000) {
@@ -71,7 +72,12 @@ fn run(name: &str, piece: u64, renew: bool) -> String {
         now = now.saturating_add(Time(ran.executed * core.period().0));
         match ran.exit {
             Exit::Budget | Exit::Attention => {}
+            Exit::Wait if core.runnable(now, uart.counter()) => {}
             Exit::Wait => now = core.deadline(now, uart.counter()).max(now),
+            // SYS_WRITEC
+            Exit::Semihosting if core.r(0) == 3 => {
+                uart.0.push(memory.read_le(core.r(1) as u64, 1).unwrap() as u8)
+            }
             Exit::Semihosting => break,
             other => panic!("{other:?}\n{}", String::from_utf8_lossy(&uart.0)),
         }
@@ -81,7 +87,7 @@ fn run(name: &str, piece: u64, renew: bool) -> String {
 
 #[test]
 fn exceptions_are_taken_as_the_committed_logs_say() {
-    for name in ["exceptions", "manual"] {
+    for name in ["exceptions", "manual", "v6m"] {
         let expected = std::fs::read_to_string(images().join(name).with_extension("log")).unwrap();
         for (piece, renew) in [(1_000_000, false), (7, false), (211, true)] {
             let found = run(&format!("{name}.elf"), piece, renew);
