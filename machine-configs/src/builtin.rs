@@ -15,6 +15,7 @@ pub(crate) static FILES: &[(&str, &str)] = files![
     "boards/sensor.dts",
     "boards/tv.dts",
     "boards/virt-riscv32.dts",
+    "boards/watch.dts",
     "soc/armv6-m.dtsi",
     "soc/armv7-m.dtsi",
     "soc/fe310-g002.dtsi",

@@ -60,6 +60,7 @@
 //! | `hyperemu,width`, `hyperemu,height` | a screen | 1-16384 | size in pixels |
 //! | `hyperemu,mac` | a network card | string | its address, as in `"52:54:00:12:34:56"`; derived from the seed without it |
 //! | `hyperemu,epoch` | a clock | 1-2 cells | the time at reset, in seconds of Unix time |
+//! | `hyperemu,normally-black` | a screen | none | its glass shows the inverse of what it is given |
 //! | `hyperemu,part` | factory information of an nRF chip | 0x51822, 0x52832, 0x52840 | which chip it is |
 //! | `hyperemu,pins` | peripheral that uses GPIO pins by number | references | the GPIO controllers whose pins it sees and drives: pins 0 to 31 of the first, 32 to 63 of the second |
 //! | `hyperemu,position` | a LED or button | `<x y>` | where the window shows it, in pixels |

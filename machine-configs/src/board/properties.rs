@@ -38,7 +38,7 @@ enum Place {
 const VIRTIO_DEVICES: &[&str] = &["gpu", "keyboard", "tablet", "touch", "blk", "net", "rng", "9p", "console"];
 
 /// Every property: name, place, type.
-const TABLE: [(&str, Place, Type); 21] = [
+const TABLE: [(&str, Place, Type); 22] = [
     ("bit-band", Place::Anywhere, Type::Flag),
     ("boot", Place::Root, Type::OneOf(&["sbi", "flash", "elf", "vectors"])),
     ("color", Place::Anywhere, Type::Text),
@@ -51,6 +51,7 @@ const TABLE: [(&str, Place, Type); 21] = [
     ("mac", Place::Anywhere, Type::Text),
     ("max-cpus", Place::Cpus, Type::Number(1, 512)),
     ("max-size", Place::Memory, Type::Size),
+    ("normally-black", Place::Anywhere, Type::Flag),
     ("part", Place::Anywhere, Type::Number(0x51000, 0x53fff)),
     ("pins", Place::Anywhere, Type::References),
     ("position", Place::Anywhere, Type::Pair),

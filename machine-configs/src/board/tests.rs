@@ -453,3 +453,21 @@ fn missing_boards_are_named() {
     assert!(compile(&Source::from_argument("/dev/null"), &Params::default()).is_err());
     assert!(compile(&Source::from_argument("/tmp"), &Params::default()).is_err());
 }
+
+#[test]
+fn watch_is_wired_as_a_pinetime() {
+    let d = builtin("watch").description;
+    assert_eq!((d.boot, d.cpus[0].clock_hz), (Boot::Vectors, 64_000_000));
+    let spi = d.find("spi0").unwrap();
+    let selects: Vec<u32> = d.devices[spi].references("cs-gpios").map(|r| r.cells[0]).collect();
+    assert_eq!(selects, [25, 5]);
+    let screen = &d.devices[d.find("screen").unwrap()];
+    let lamps: Vec<u32> = screen.references("backlight-gpios").map(|r| r.cells[0]).collect();
+    assert_eq!((screen.parent, lamps), (Some(spi), vec![14, 22, 23]));
+    let touch = &d.devices[d.find("touch").unwrap()];
+    let gpio = d.find("gpio0").unwrap();
+    assert_eq!(touch.interrupts, [Interrupt { controller: Controller::Device(gpio), cells: vec![28, 2] }]);
+    let side = &d.devices[d.find("side").unwrap()];
+    let pins = ["gpios", "enable-gpios"].map(|name| side.references(name).next().unwrap().cells[0]);
+    assert_eq!(pins, [13, 15]);
+}

@@ -2,11 +2,13 @@
 //!
 //! Follows the devicetree binding `input/gpio-keys.yaml`. Each child is a button: a switch among the controls, by its
 //! `label`, and a key of the host's keyboard, by its `linux,code`. Its pin, output line `pin(i)` of child `i`, is low
-//! while it is held if its `gpios` say that it is active low, and high otherwise.
+//! while it is held if its `gpios` say that it is active low, and high otherwise. A button that gets its level from
+//! another pin, which its `enable-gpios` tell, is as if released while that pin, input line `pin(i)`, is not active.
 //!
 //! Left out: bouncing, `linux,input-type` other than keys, and `interrupts` without `gpios`.
 
 use super::{active_low, label};
+use devices_core::pins::{self, Pin};
 use devices_core::{
     At, BuildArgs, BuildError, Component, ControlError, ControlKind, ControlSpec, ControlValue, Ctx, Device,
     Field, HostInput, Model, Port, RestoreError, Width, pin, state,
@@ -30,23 +32,28 @@ pub struct Key {
     pub code: Option<u16>,
     /// Its pin is low while it is held.
     pub active_low: bool,
+    /// It needs a pin to be active, at a low level if so.
+    pub enable_low: Option<bool>,
 }
 
 /// Buttons, and whether each is held: that is the world's, and survives a reset.
 pub struct GpioKeys {
     keys: Vec<Key>,
     held: Vec<bool>,
+    enables: Vec<Pin>,
 }
 
 impl GpioKeys {
     /// With these buttons, none held.
     pub fn new(keys: Vec<Key>) -> GpioKeys {
-        GpioKeys { held: vec![false; keys.len()], keys }
+        GpioKeys { held: vec![false; keys.len()], enables: vec![Pin::default(); keys.len()], keys }
     }
 
     fn update(&self, ctx: &mut Ctx) {
-        for (index, (key, held)) in self.keys.iter().zip(&self.held).enumerate() {
-            ctx.set_line(pin(index as u32), *held != key.active_low);
+        for (index, ((key, held), enable)) in self.keys.iter().zip(&self.held).zip(&self.enables).enumerate()
+        {
+            let closed = *held && key.enable_low.is_none_or(|low| enable.active(low));
+            ctx.set_line(pin(index as u32), closed != key.active_low);
         }
     }
 }
@@ -56,21 +63,23 @@ fn build(args: &mut BuildArgs) -> Result<Box<dyn Device>, BuildError> {
         name: label(node),
         code: node.u32("linux,code").and_then(|code| code.try_into().ok()),
         active_low: active_low(node, "gpios"),
+        enable_low: node.has("enable-gpios").then(|| active_low(node, "enable-gpios")),
     };
     Ok(Box::new(GpioKeys::new(args.node.children().into_iter().map(key).collect())))
 }
 
 impl Component for GpioKeys {
     fn save(&self) -> Vec<u8> {
-        state::encode(&self.held)
+        let GpioKeys { keys: _, held, enables } = self;
+        state::encode(&(held, enables))
     }
 
     fn restore(&mut self, bytes: &[u8]) -> Result<(), RestoreError> {
-        let held: Vec<bool> = state::decode(bytes)?;
-        if held.len() != self.keys.len() {
+        let (held, enables): (Vec<bool>, Vec<Pin>) = state::decode(bytes)?;
+        if held.len() != self.keys.len() || enables.len() != self.keys.len() {
             return Err(RestoreError(format!("{} keys, not {}", held.len(), self.keys.len())));
         }
-        self.held = held;
+        (self.held, self.enables) = (held, enables);
         Ok(())
     }
 
@@ -125,6 +134,12 @@ impl Device for GpioKeys {
 
     fn write(&mut self, _ctx: &mut Ctx, _at: At, _width: Width, _value: u64) {}
 
+    fn line(&mut self, ctx: &mut Ctx, input: u32, level: bool) {
+        if pins::drive(&mut self.enables, input, level).is_some() {
+            self.update(ctx);
+        }
+    }
+
     fn port(&self) -> Option<Port> {
         Some(Port::Keyboard)
     }
@@ -145,12 +160,13 @@ impl Device for GpioKeys {
 mod tests {
     use super::*;
     use devices_core::bench::Bench;
+    use devices_core::device::floating;
 
     const BTN_0: u16 = 0x100;
 
     fn bench() -> Bench<GpioKeys> {
-        let user = Key { name: "user".into(), code: Some(BTN_0), active_low: true };
-        let power = Key { name: "power".into(), code: Some(116), active_low: false };
+        let user = Key { name: "user".into(), code: Some(BTN_0), active_low: true, enable_low: None };
+        let power = Key { name: "power".into(), code: Some(116), active_low: false, enable_low: None };
         Bench::new(GpioKeys::new(vec![user, power]))
     }
 
@@ -170,6 +186,24 @@ mod tests {
         bench.input(HostInput::Key { code: BTN_0, down: false });
         bench.input(HostInput::Key { code: 30, down: true });
         assert_eq!([0, 1].map(|n| bench.line(pin(n))), [true, true]);
+    }
+
+    #[test]
+    fn a_button_may_need_another_pin() {
+        let side = Key { name: "side".into(), code: None, active_low: false, enable_low: Some(false) };
+        let mut bench = Bench::new(GpioKeys::new(vec![side]));
+        bench
+            .call(|keys, ctx| keys.set_control(ctx, "side", &ControlValue::Switch(true)))
+            .expect("it is a switch");
+        assert!(!bench.line(pin(0)));
+        bench.call(|keys, ctx| {
+            keys.line(ctx, floating(0), false);
+            keys.line(ctx, pin(0), true);
+        });
+        assert!(bench.line(pin(0)));
+        bench.check_save_restore();
+        bench.call(|keys, ctx| keys.line(ctx, floating(0), true));
+        assert!(!bench.line(pin(0)));
     }
 
     #[test]

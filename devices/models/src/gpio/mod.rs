@@ -7,12 +7,20 @@ pub mod led_matrix;
 pub mod leds;
 pub mod mps2_fpgaio;
 pub mod sifive;
+pub mod vibrator;
 
 use devices_core::{Model, Node};
 
 /// The models of this folder.
-pub static MODELS: &[Model] =
-    &[sifive::MODEL, cmsdk::MODEL, mps2_fpgaio::MODEL, keys::MODEL, leds::MODEL, led_matrix::MODEL];
+pub static MODELS: &[Model] = &[
+    sifive::MODEL,
+    cmsdk::MODEL,
+    mps2_fpgaio::MODEL,
+    keys::MODEL,
+    leds::MODEL,
+    led_matrix::MODEL,
+    vibrator::MODEL,
+];
 
 /// Whether the first GPIO of `property` is active low: the last cell of its specifier holds the flags.
 fn active_low(node: &dyn Node, property: &str) -> bool {

@@ -6,6 +6,7 @@
 #define EV_SW 5
 
 #define KEY_ENTER 28
+#define KEY_HOME 102
 #define KEY_VOLUMEDOWN 114
 #define KEY_VOLUMEUP 115
 #define KEY_POWER 116
