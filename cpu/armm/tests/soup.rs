@@ -1,5 +1,6 @@
 //! Random code with random surroundings, among it what no compiler makes: nothing panics or hangs, and the state does not depend
-//! on how a run is cut, nor on whether instructions are interpreted or recorded. `SOUP_SEED` and `SOUP_SCENES` choose what is tried.
+//! on how a run is cut, on breakpoints or saving, nor on whether instructions are interpreted or recorded. `SOUP_SEED` and
+//! `SOUP_SCENES` choose what is tried.
 
 #[path = "../../../tests/diff/src/rng.rs"]
 mod rng;
@@ -106,6 +107,7 @@ impl Side {
             left -= ran.executed;
             self.now = Time(self.now.0 + ran.executed * self.core.period().0);
             match ran.exit {
+                Exit::Breakpoint => self.core.step_over_breakpoint(),
                 Exit::Budget | Exit::Attention if left > 0 => {
                     assert!(ran.executed > 0, "a run has to get on");
                 }
@@ -155,7 +157,7 @@ fn contents(rng: &mut Rng, config: &ArmConfig) -> Vec<(u64, Vec<u8>)> {
         }
         let word = match rng.below(12) {
             // IT, so that there is enough of it.
-            0 if config.is_v7m() => 0xbf00 | 1 + rng.below(0xdf) as u32,
+            0 if config.is_v7m() => 0xbf01 + rng.below(0xdf) as u32,
             1 => rng.next() as u32 & 0xffff,
             // Calls and returns, so that exceptions nest and end.
             2 | 3 => 0x4770,
@@ -185,6 +187,8 @@ fn soup(config: ArmConfig) {
         for side in &mut sides {
             side.prepare(&contents, registers);
         }
+        let stops: Vec<u64> = (0..200).map(|_| 0x100 + 2 * rng.below(0x600)).collect();
+        sides[1].core.set_breakpoints(&stops);
         for step in 0..24 {
             let n = 1 + rng.below(60);
             let what = format!("{:?} seed {seed} scene {scene} step {step}", config.architecture);
@@ -211,6 +215,7 @@ fn soup(config: ArmConfig) {
                 }
                 _ => {}
             }
+            sides[1].core.restore(&saved[0]).unwrap();
             let (line, level) = (14 + rng.below(6) as u32, rng.below(2) == 0);
             sides.iter_mut().for_each(|side| side.core.set_line(line, level));
         }
