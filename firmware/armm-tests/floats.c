@@ -21,7 +21,8 @@ static void show_registers(const char *name)
 static void show_state(struct frame *f)
 {
     put("   ");
-    u32 fpccr = FPCCR;
+    // Bit 10 is reserved (B3.2.21); QEMU sets ARMv8-M's UFRDY.
+    u32 fpccr = FPCCR & ~(1u << 10);
     show("fpccr", fpccr);
     if (fpccr & 1 << 30) show("fpcar", FPCAR - (u32)f);
     show("control", READ(control));
@@ -107,6 +108,53 @@ static void start(const char *name, u32 fpccr)
     put("\n");
 }
 
+#define NOWHERE 0x80000000u
+#define DENIED 0x20010000u
+
+static u32 place;
+
+// Floating point while its registers' place can not be written.
+static u32 misplaced(struct frame *f, u32 r)
+{
+    u32 at = FPCAR;
+    show_state(f);
+    FPCAR = place;
+    float_touch(5);
+    line("   after the instruction");
+    show("   lspact", FPCCR & 1);
+    show("shcsr", SHCSR);
+    status();
+    put("\n");
+    FPCAR = at;
+    return 0;
+}
+
+static u32 place_again(struct frame *f, u32 r)
+{
+    FPCAR = (u32)process_stack - 0x100;
+    return 0;
+}
+
+static void lazy_store_fails(u32 where, u32 level, int enabled)
+{
+    start("a lazy store that fails", 0xc0000000);
+    show("place", where);
+    show("priority", level);
+    show("enabled", enabled);
+    put("\n");
+    place = where;
+    region(0, 0, 32, 3 << 24);
+    region(1, DENIED, 12, 6 << 24);
+    for (int i = 2; i < 8; i++) region(i, 0, 32, 0), MPU_RASR = 0;
+    MPU_CTRL = 1;
+    SHCSR = enabled ? 7 << 16 : 0;
+    priority(BUS_FAULT, level);
+    priority(MEM_MANAGE, level);
+    actions[BUS_FAULT] = actions[MEM_MANAGE] = actions[HARD_FAULT] = place_again;
+    interrupt(0, 0x40, misplaced);
+    pend(0);
+}
+
 void floats(void)
 {
     static const u32 modes[] = {0xc0000000, 0x80000000, 0};
@@ -114,7 +162,7 @@ void floats(void)
         start("a handler without floating point", modes[i]);
         interrupt(0, 0x80, without);
         pend(0);
-        show("fpccr", FPCCR);
+        show("fpccr", FPCCR & ~(1u << 10));
         show_registers("thread");
 
         start("a handler with it", modes[i]);
@@ -161,4 +209,11 @@ void floats(void)
     float_store(bank);
     show("fpscr", bank[32] & 0x07c00000);
     put("\n");
+
+    for (u32 level = 0x20; level <= 0x60; level += 0x20)
+        for (int enabled = 0; enabled < 2; enabled++) {
+            lazy_store_fails(NOWHERE, level, enabled);
+            lazy_store_fails(DENIED, level, enabled);
+        }
+    MPU_CTRL = 0;
 }

@@ -83,4 +83,28 @@ void rights(void)
     MPU_CTRL = 1;
     BARRIER();
     call_on_process_stack(protected, (u32)process_stack - 0x40, 3);
+
+    section("at a negative priority");
+    for (u32 control = 1; control < 8; control += 2) {
+        show("mpu_ctrl", control);
+        MPU_CTRL = 0;
+        region(0, 0, 28, 3 << 24);
+        region(1, 0x20010000, 12, 0);
+        region(2, 0x20000000, 16, 3 << 24);
+        region(3, 0x40000000, 28, 3 << 24);
+        actions[MEM_MANAGE] = skip;
+        SHCSR = 7 << 16;
+        MPU_CTRL = control;
+        BARRIER();
+        if (!(control & 2)) {
+            // Only here: else it would be the end.
+            WRITE(faultmask, 1);
+            show("denied", REG(0x20010000) != 1);
+            WRITE(faultmask, 0);
+        }
+        put("\n");
+        fault_load(0x20010000);
+        fault_load(0x20020000);
+        MPU_CTRL = 0;
+    }
 }

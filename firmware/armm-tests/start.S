@@ -37,7 +37,13 @@ handler:
         mrsne r1, psp
         push {r4, lr}
         bl dispatch
-        pop {r4, lr}
+        @ Both ways of returning, by the number's lowest bit.
+        mrs r1, ipsr
+        tst r1, #1
+        beq 1f
+        str r0, [sp, #4]
+        pop {r4, pc}
+1:      pop {r4, lr}
         bx r0
 
 @ void call_on_process_stack(void (*function)(void), u32 sp, u32 control)
