@@ -355,6 +355,19 @@ impl Maker<'_> {
             item.main.push(Part::Word((encode(id, &ops)?, id.len())));
             return Some(());
         }
+        let pc = id.flags() & flags::JUMP != 0;
+        let moves = function.contains("_pre") || function.contains("_post") || list;
+        if id.len() == 4 && !pc && !function.contains("_reg") && self.rng.below(8) == 0 {
+            // Around the stack pointer there is room for any list and for short offsets.
+            ops.rn = SP;
+            if !list {
+                ops.imm = ops.imm % 64 & !3;
+            }
+            item.needs |= 1 << SP;
+            item.writes |= if moves { 1 << SP } else { 0 };
+            item.main.push(Part::Word((encode(id, &ops)?, 4)));
+            return Some(());
+        }
         let rn = if id.len() == 2 { self.own(8) } else { self.own(15) };
         ops.rn = rn;
         let down = function.contains("db") || id.name().contains("db");
@@ -367,14 +380,13 @@ impl Maker<'_> {
             let (span, unaligned) = access(function);
             let align = if unaligned && self.rng.below(4) == 0 { 1 } else { span.min(4) };
             // A target in PC is a word's.
-            let align = if id.flags() & flags::JUMP != 0 { 4 } else { align };
+            let align = if pc { 4 } else { align };
             (
                 span,
                 align,
                 if function.contains("_post") || function.contains("_reg") { 0 } else { i64::from(ops.imm) },
             )
         };
-        let pc = id.flags() & flags::JUMP != 0;
         self.base(item, rn, offset, span, align)?;
         if function.contains("_reg") {
             // The base was made for no index; now subtract one.
@@ -386,7 +398,7 @@ impl Maker<'_> {
             item.before.push(Part::Word(movw(rm, index)));
             item.needs |= 1 << rm;
         }
-        if function.contains("_pre") || function.contains("_post") || list {
+        if moves {
             item.writes |= 1 << rn;
         }
         let word = encode(id, &ops)?;
@@ -746,10 +758,42 @@ fn integer(rng: &mut Rng) -> u32 {
 
 /// A single, at times two halves.
 fn float(rng: &mut Rng) -> u32 {
+    // Their product is the smallest normal number but for 46 bits behind it: tiny before rounding, not after.
+    const PAIR: [u32; 2] = [0x2000_0001, 0x1fff_fffe];
+    // The ends of the range, one, NaNs of both kinds, and the ends of integers and half precision.
+    const CORNERS: [u32; 24] = [
+        0x0000_0000,
+        0x0000_0001,
+        0x007f_ffff,
+        0x0080_0000,
+        0x0080_0001,
+        0x3f00_0000,
+        0x3f7f_ffff,
+        0x3f80_0000,
+        0x3f80_0001,
+        0x7f7f_ffff,
+        0x7f80_0000,
+        0x7f80_1234,
+        0x7fa0_0001,
+        0x7fc0_0000,
+        0x7fd2_3456,
+        0x46ff_fe00,
+        0x4700_0000,
+        0x4780_0000,
+        0x477f_e000,
+        0x477f_f000,
+        0x4eff_ffff,
+        0x4f00_0000,
+        0x4f7f_ffff,
+        0x387f_e001,
+    ];
+    let sign = (rng.next() as u32 & 1) << 31;
     let half = |rng: &mut Rng| crate::stream::float_of(rng, 5, 10) as u32;
-    match rng.below(8) {
-        0 => half(rng) << 16 | half(rng),
-        1 => rng.next() as u32,
+    match rng.below(16) {
+        0 | 1 => half(rng) << 16 | half(rng),
+        2 => rng.next() as u32,
+        3 => sign | rng.pick(&PAIR),
+        4..=6 => sign | rng.pick(&CORNERS),
         _ => crate::stream::float_of(rng, 8, 23) as u32,
     }
 }
