@@ -361,7 +361,7 @@ impl Maker<'_> {
             // Around the stack pointer there is room for any list and for short offsets.
             ops.rn = SP;
             if !list {
-                ops.imm = ops.imm % 64 & !3;
+                ops.imm = (ops.imm % 64) & !3;
             }
             item.needs |= 1 << SP;
             item.writes |= if moves { 1 << SP } else { 0 };
