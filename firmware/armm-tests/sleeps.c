@@ -71,7 +71,12 @@ void sleeps(void)
 
     section("systick");
     start(0xffffff, 5);
-    u32 a = SYST_CVR, b = SYST_CVR;
+    u32 a, b;
+    // It is zero until it is reloaded.
+    do a = SYST_CVR;
+    while (a == 0);
+    do b = SYST_CVR;
+    while (a == b);
     show("counts down", a > b);
     show("control", SYST_CSR);
     start(20, 5);

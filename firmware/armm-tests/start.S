@@ -213,6 +213,10 @@ call_on_process_stack:
         site float_touch
         vmov s0, r0
         bx lr
+        .balign 4
+        site float_s0
+        vmov r0, s0
+        bx lr
 
         .balign 4
         site svc_0

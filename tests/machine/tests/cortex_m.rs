@@ -4,7 +4,7 @@ use machine_tests::Emulator;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// What both programs print last.
+/// What each program prints last.
 const DONE: &str = "armm-tests: done";
 
 fn images() -> PathBuf {
@@ -40,7 +40,7 @@ fn emulated(name: &str, jit: &str) -> String {
 
 #[test]
 fn exceptions_are_those_of_the_manual() {
-    for name in ["exceptions", "manual"] {
+    for name in ["exceptions", "manual", "random"] {
         for jit in ["off", "sync"] {
             assert_same(&log(name), &emulated(name, jit));
         }
@@ -63,6 +63,8 @@ fn qemu(board: &str, name: &str) -> (String, String) {
 
 #[test]
 fn qemu_gives_the_same_where_it_is_right() {
-    assert_same(&log("exceptions"), &qemu("mps2-an386", "exceptions").0);
+    for name in ["exceptions", "random"] {
+        assert_same(&log(name), &qemu("mps2-an386", name).0);
+    }
     assert_same(&log("v6m"), &qemu("microbit", "v6m").1);
 }
