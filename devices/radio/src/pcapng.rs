@@ -64,7 +64,10 @@ impl<W: Write> PcapNg<W> {
             Phy::Ieee802154 => (Link::Ieee802154, tap_packet(frame)),
             Phy::Nordic1M | Phy::Nordic2M | Phy::Nordic250K => (Link::Nordic, Vec::new()),
         };
-        let mut comment = format!("node {} frame {}", frame.key.node, frame.key.seq);
+        let mut comment = Vec::new();
+        if frame.key.node > 0 {
+            comment.push(format!("node {}", frame.key.node));
+        }
         if link == Link::Nordic {
             let bytes = frame.sync_bits.div_ceil(8).min(8) as usize;
             packet.extend(&frame.sync.to_le_bytes()[..bytes]);
@@ -73,16 +76,12 @@ impl<W: Write> PcapNg<W> {
             } else {
                 packet.extend(frame.data.bytes());
             }
-            comment += &format!(
-                ", {} MHz, {:?}, {} dBm, {bytes} bytes of address, {} bits",
-                frame.frequency,
-                frame.phy,
-                frame.power,
-                frame.data.len()
-            );
+            let Transmission { frequency, phy, power, data, .. } = frame;
+            comment.push(format!("{frequency} MHz, {phy:?}, {power} dBm"));
+            comment.push(format!("{bytes} bytes of address, {} bits", data.len()));
         }
         if let Some(at) = frame.aborted {
-            comment += &format!(", cut short after {} ns", at.saturating_sub(frame.start).as_ns());
+            comment.push(format!("cut short after {} ns", at.saturating_sub(frame.start).as_ns()));
         }
         let interface = LINKS.iter().position(|(other, ..)| *other == link).unwrap_or(0) as u32;
         let time = frame.start.as_ns();
@@ -92,8 +91,10 @@ impl<W: Write> PcapNg<W> {
         }
         body.extend(&packet);
         pad(&mut body);
-        option(&mut body, 1, comment.as_bytes());
-        end_options(&mut body);
+        if !comment.is_empty() {
+            option(&mut body, 1, comment.join(", ").as_bytes());
+            end_options(&mut body);
+        }
         block(&mut self.out, 6, &body)
     }
 

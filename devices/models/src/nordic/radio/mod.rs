@@ -14,6 +14,8 @@
 //! keep what is written.
 
 mod format;
+#[cfg(test)]
+mod pair_tests;
 mod receive;
 mod registers;
 #[cfg(test)]
@@ -44,7 +46,7 @@ pub const MODEL: Model = Model {
 };
 
 fn build(args: &mut BuildArgs) -> Result<Box<dyn Device>, BuildError> {
-    const POSITION: &str = "hyperemu,position";
+    const POSITION: &str = "hyperemu,radio-position";
     let base = base_address(args)?;
     let position = match args.node.cells(POSITION).as_deref() {
         None => [0; 3],

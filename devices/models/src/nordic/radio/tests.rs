@@ -1,28 +1,25 @@
-//! One radio with its timing, and two on one air.
+//! One radio with its timing.
 
 use super::*;
 use devices_core::bench::{Bench, RAM};
 use devices_core::services::Message;
-use devices_radio::{Air, Arrival, Bits, Medium, ble};
+use devices_radio::{Arrival, Bits, ble};
 
 type Radio1 = Bench<Nordic<RadioModel>>;
 
-const BASE: u32 = 0x4000_1000;
-const PACKET: u64 = RAM + 0x40;
+pub(super) const BASE: u32 = 0x4000_1000;
+pub(super) const PACKET: u64 = RAM + 0x40;
 
-const SHORTS: u64 = 0x200;
-const READY_START: u32 = 1;
-const END_DISABLE: u32 = 1 << 1;
-const DISABLED_TXEN: u32 = 1 << 2;
-const DISABLED_RXEN: u32 = 1 << 3;
+pub(super) const SHORTS: u64 = 0x200;
+pub(super) const READY_START: u32 = 1;
+pub(super) const END_DISABLE: u32 = 1 << 1;
 
 /// An advertisement: header, the byte between, address of the advertiser.
-const ADVERTISEMENT: [u8; 9] = [0x40, 6, 0, 0x11, 0x22, 0x33, 0x44, 0x55, 0xc6];
+pub(super) const ADVERTISEMENT: [u8; 9] = [0x40, 6, 0, 0x11, 0x22, 0x33, 0x44, 0x55, 0xc6];
 
-fn bench(setup: &Setup) -> Radio1 {
-    let model = RadioModel { position: [0; 3], state: State::default() };
-    let mut bench = Bench::new(Nordic::new(BASE, &LAYOUT, model));
-    for (register, value) in [
+/// What a driver writes before it enables the radio.
+pub(super) fn registers(setup: &Setup) -> [(u64, u32); 13] {
+    [
         (0x504, PACKET as u32),
         (0x508, 2),
         (0x510, setup.mode),
@@ -36,7 +33,16 @@ fn bench(setup: &Setup) -> Radio1 {
         (0x53c, setup.crcinit),
         (0x554, setup.whitening),
         (0x650, 0x201),
-    ] {
+    ]
+}
+
+pub(super) fn radio() -> Nordic<RadioModel> {
+    Nordic::new(BASE, &LAYOUT, RadioModel { position: [0; 3], state: State::default() })
+}
+
+fn bench(setup: &Setup) -> Radio1 {
+    let mut bench = Bench::new(radio());
+    for (register, value) in registers(setup) {
         bench.write32(register, value);
     }
     bench.services.memory.write(PACKET, &ADVERTISEMENT).expect("it is RAM");
@@ -44,7 +50,7 @@ fn bench(setup: &Setup) -> Radio1 {
 }
 
 /// Bluetooth in the modes 3 to 6.
-fn ble(mode: u32) -> Setup {
+pub(super) fn ble(mode: u32) -> Setup {
     let preamble = [0, 0, 0, 0, 1, 3, 3][mode as usize];
     let coded = if mode >= 5 { 2 << 22 | 3 << 29 } else { 0 };
     let base = format::tests::ble_setup();
@@ -378,128 +384,6 @@ fn clear_channel_and_energy() {
     trigger(&mut bench, task::CCASTART);
     trigger(&mut bench, task::CCASTOP);
     assert_eq!(run(&mut bench, Time::from_ms(1)).last().map(|event| event.0), Some("CCASTOPPED"));
-}
-
-/// Two radios, and what is between them.
-struct Pair {
-    radios: [Radio1; 2],
-    air: Air,
-    frames: Vec<Transmission>,
-    log: Vec<(usize, &'static str, u64)>,
-}
-
-impl Pair {
-    fn new(setup: &Setup) -> Pair {
-        let mut air = Air::new(0, 0);
-        air.place(0, [0; 3]);
-        air.place(1, [1000, 0, 0]);
-        Pair { radios: [bench(setup), bench(setup)], air, frames: Vec::new(), log: Vec::new() }
-    }
-
-    /// Carries frames over and notes events.
-    fn exchange(&mut self) {
-        for (node, radio) in self.radios.iter_mut().enumerate() {
-            let mut events = Vec::new();
-            log_events(radio, &mut events);
-            self.log.extend(events.into_iter().map(|(name, at)| (node, name, at)));
-            for mut frame in sent(radio) {
-                frame.key.node = node as u32;
-                self.frames.push(frame.clone());
-                self.air.publish(frame);
-            }
-        }
-        for (node, radio) in self.radios.iter_mut().enumerate() {
-            while let Some(arrival) = self.air.receive(node as u32) {
-                hear(radio, arrival);
-            }
-        }
-    }
-
-    /// Runs both in the order of their events; `hook` sees every step.
-    fn run(&mut self, until: Time, hook: &mut dyn FnMut(&mut Pair)) {
-        loop {
-            self.exchange();
-            hook(self);
-            self.exchange();
-            let next = self.radios.iter().filter_map(|radio| radio.services.events.next()).min();
-            let at = next.unwrap_or(until).min(until);
-            for radio in &mut self.radios {
-                radio.advance(at.saturating_sub(radio.now));
-            }
-            if at == until {
-                return;
-            }
-        }
-    }
-}
-
-#[test]
-fn tifs_by_the_radio_itself() {
-    for mode in [3, 4] {
-        let mut pair = Pair::new(&ble(mode));
-        for (node, next) in [(0, DISABLED_RXEN), (1, DISABLED_TXEN)] {
-            let radio = &mut pair.radios[node];
-            radio.write32(0x650, 0x200);
-            radio.write32(0x544, 150);
-            radio.write32(SHORTS, READY_START | END_DISABLE | next);
-        }
-        trigger(&mut pair.radios[1], task::RXEN);
-        pair.radios[0].advance(Time::from_us(20));
-        trigger(&mut pair.radios[0], task::TXEN);
-        pair.radios[0].now = Time::ZERO;
-        pair.run(Time::from_us(700), &mut |_| {});
-        let [first, second] = &pair.frames[..2] else { panic!("two frames") };
-        assert_eq!((first.key.node, second.key.node), (0, 1));
-        assert_eq!(second.start.saturating_sub(first.end()), Time::from_us(150), "mode {mode}");
-        // The first opens its receiver in time for the answer.
-        assert!(pair.log.iter().any(|(node, name, _)| (*node, *name) == (0, "CRCOK")), "mode {mode}");
-    }
-}
-
-/// As Zephyr's controller does: END clears a timer of 1 MHz through the PPI, whose compare then triggers TXEN or RXEN.
-/// `compare` counts from END.
-fn tifs_by_ppi(mode: u32, tx_compare: u64, rx_compare: u64) -> Vec<Time> {
-    let mut pair = Pair::new(&ble(mode));
-    for radio in &mut pair.radios {
-        radio.write32(SHORTS, READY_START | END_DISABLE);
-    }
-    trigger(&mut pair.radios[1], task::RXEN);
-    trigger(&mut pair.radios[0], task::TXEN);
-    let mut seen = 0;
-    let mut due: Vec<(Time, usize, u32)> = Vec::new();
-    let mut turn = [task::RXEN, task::TXEN];
-    pair.run(Time::from_ms(3), &mut |pair| {
-        for (node, name, at) in pair.log[seen..].iter().copied() {
-            if name == "END" {
-                let compare = if turn[node] == task::TXEN { tx_compare } else { rx_compare };
-                // A prescaled timer counts in steps of its own: CLEAR does not move them.
-                let tick = Time::from_us(at / 1000 + compare);
-                due.push((tick, node, turn[node]));
-                turn[node] ^= task::TXEN ^ task::RXEN;
-                // Something for the bench to stop at.
-                pair.radios[node].services.events.schedule(0, 99, tick);
-            }
-        }
-        seen = pair.log.len();
-        let now = pair.radios[0].now;
-        for (_, node, task) in due.extract_if(.., |(at, ..)| *at <= now).collect::<Vec<_>>() {
-            trigger(&mut pair.radios[node], task);
-        }
-    });
-    let on_air = |two: &[Transmission]| two[1].start.saturating_sub(two[0].end());
-    pair.frames.windows(2).map(on_air).collect()
-}
-
-#[test]
-fn tifs_by_timer_and_ppi() {
-    // 150 us less ramp-up with chain (41 or 40 us) and what the receiver is behind (10 or 5 us); the receiver opens some
-    // microseconds early.
-    for (mode, tx, rx) in [(3, 150 - 41 - 10, 150 - 41 - 4), (4, 150 - 40 - 6, 150 - 41 - 4)] {
-        let gaps = tifs_by_ppi(mode, tx, rx);
-        assert!(gaps.len() >= 8, "mode {mode}: {gaps:?}");
-        let range = Time::from_us(148)..=Time::from_us(152);
-        assert!(gaps.iter().all(|gap| range.contains(gap)), "mode {mode}: {gaps:?}");
-    }
 }
 
 #[test]
