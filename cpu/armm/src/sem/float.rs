@@ -348,3 +348,70 @@ many! {
     vldm load_singles;
     vstm store_singles;
 }
+
+#[cfg(test)]
+mod tests {
+    use cpu_core::{Core, EmptyBus, GuestMemory, MemoryKind, RegionSpec, Time};
+
+    use crate::{ArmConfig, ArmCore};
+
+    const CODE: u32 = 0x100;
+    const RAM: u32 = 0x2000_0000;
+    const RAM_SIZE: u32 = 0x1000;
+
+    /// Runs one instruction on a core with `r0`; gives the core and CFSR.
+    fn run(word: u32, r0: u32) -> (ArmCore, u32) {
+        let region = |base, size| RegionSpec { name: String::new(), base, size, kind: MemoryKind::Ram };
+        let memory = GuestMemory::new(vec![region(0, 0x1000), region(RAM.into(), RAM_SIZE.into())]).unwrap();
+        memory.write(0, &(RAM + 0x800).to_le_bytes()).unwrap();
+        memory.write(CODE.into(), &word.rotate_left(16).to_le_bytes()).unwrap();
+        for at in (0..RAM_SIZE).step_by(4) {
+            memory.write((RAM + at).into(), &(at | 0x3f80_0000).to_le_bytes()).unwrap();
+        }
+        let mut core = ArmCore::new(ArmConfig::cortex_m4f(), memory);
+        core.set_pc(CODE);
+        core.enable_fpu();
+        core.set_r(0, r0);
+        core.run(&mut EmptyBus, Time::ZERO, 1);
+        let cfsr = core.fault_status().into_iter().find(|(name, _)| *name == "CFSR");
+        (core, cfsr.map_or(0, |(_, value)| value))
+    }
+
+    const UNDEFINSTR: u32 = 1 << 16;
+    const UNALIGNED: u32 = 1 << 24;
+    const PRECISERR: u32 = 1 << 9;
+
+    #[test]
+    fn accesses_are_of_aligned_words() {
+        // VLDR s0, [r0, #4]; VSTR d0, [r0]; VLDM r0, {s0-s3}; VSTMDB r0!, {d0-d1}
+        for word in [0xed90_0a01, 0xed80_0b00, 0xec90_0a04, 0xed20_0b04] {
+            assert_eq!(run(word, RAM + 0x102).1, UNALIGNED, "{word:#x}");
+            assert_eq!(run(word, RAM + 0x104).1, 0, "{word:#x}");
+        }
+    }
+
+    #[test]
+    fn lists_move_the_base_past_themselves() {
+        let (core, _) = run(0xecb0_1a03, RAM + 0x100); // VLDMIA r0!, {s2-s4}
+        assert_eq!((core.r(0), core.s(2), core.s(4)), (RAM + 0x10c, 0x3f80_0100, 0x3f80_0108));
+        let (core, _) = run(0xed30_1b04, RAM + 0x100); // VLDMDB r0!, {d1-d2}
+        assert_eq!((core.r(0), core.s(2), core.s(5)), (RAM + 0xf0, 0x3f80_00f0, 0x3f80_00fc));
+        let (core, _) = run(0xecb0_1b05, RAM + 0x100); // FLDMIAX r0!, {d1-d2}
+        assert_eq!((core.r(0), core.s(5)), (RAM + 0x114, 0x3f80_010c));
+    }
+
+    #[test]
+    fn a_list_that_faults_leaves_its_base() {
+        let (core, cfsr) = run(0xecb0_0a04, RAM + RAM_SIZE - 8); // VLDMIA r0!, {s0-s3}
+        assert_eq!((core.r(0), cfsr & PRECISERR), (RAM + RAM_SIZE - 8, PRECISERR));
+    }
+
+    #[test]
+    fn lists_end_with_the_last_register() {
+        // VLDMIA r0, {s30...} of 3 and of none, {d15...} of 2
+        for word in [0xec90_fa03, 0xec90_fa00, 0xec90_fb04] {
+            assert_eq!(run(word, RAM).1, UNDEFINSTR, "{word:#x}");
+        }
+        assert_eq!(run(0xec90_fa02, RAM).1, 0);
+    }
+}
