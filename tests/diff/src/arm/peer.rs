@@ -31,19 +31,6 @@ pub fn qemu(elf: &[u8]) -> Run {
     Run { output, end, executed: 0 }
 }
 
-/// Where our core starts: vector table, then code that switches the FPU on and waits.
-const BOOT: [u32; 8] = [
-    0x2000_0000,                    // initial stack pointer
-    0x0000_0009,                    // reset handler
-    0xf04f_23e0u32.rotate_left(16), // mov r3, #0xe000e000
-    0xf44f_0270u32.rotate_left(16), // mov r2, #0xf00000
-    0xf8c3_2d88u32.rotate_left(16), // str r2, [r3, #0xd88]: CPACR
-    0xf3bf_8f4fu32.rotate_left(16), // dsb
-    0xf3bf_8f6fu32.rotate_left(16), // isb
-    0xe7fe_e7fe,                    // b .
-];
-const BOOTED: u64 = 28;
-
 /// In our interpreter.
 pub fn ours(elf: &[u8]) -> Run {
     run(elf, false)
@@ -64,13 +51,11 @@ fn run(elf: &[u8], lifted: bool) -> Run {
         size: size.next_multiple_of(4096),
         kind: MemoryKind::Ram,
     };
-    let specs = segments.iter().map(|s| region(s.address(), s.size())).chain([region(0, 4096)]);
+    // The first is the vector table's.
+    let specs = [region(0, 4096)].into_iter().chain(segments.iter().map(|s| region(s.address(), s.size())));
     let memory = GuestMemory::new(specs.collect()).expect("guest memory");
     for s in &segments {
         memory.write(s.address(), s.data().expect("a segment's data")).expect("it fits");
-    }
-    for (word, at) in BOOT.iter().zip((0..).step_by(4)) {
-        memory.write(at, &word.to_le_bytes()).expect("it fits");
     }
     let mut core = ArmCore::new(ArmConfig::cortex_m4f(), memory.clone());
     core.set_lifted(lifted);
@@ -80,8 +65,7 @@ fn run(elf: &[u8], lifted: bool) -> Run {
         time = Time(time.0 + ran.executed * core.period().0);
         ran.exit
     };
-    core.set_breakpoints(&[BOOTED]);
-    assert_eq!(run(&mut core), Exit::Breakpoint);
+    core.enable_fpu();
     core.set_pc(file.entry() as u32);
     core.set_breakpoints(&calls());
     let mut output = Vec::new();
