@@ -13,11 +13,13 @@
 //! * [`services`]: the machine's side of it: events, lines, counts.
 //! * [`regs`]: registers as data.
 //! * [`i2c`], [`spi`]: buses whose targets are models inside their controller.
+//! * [`analog`]: what hangs on the inputs of a converter.
 //! * [`pins`]: GPIO pins that lead to chips and parts.
 //! * [`host`]: serial bytes, keys, frames, pictures, disks.
 //! * [`control`]: named values of the physical world.
 //! * [`mod@bench`]: drives one model in a test.
 
+pub mod analog;
 pub mod bench;
 pub mod children;
 pub mod control;

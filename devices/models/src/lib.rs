@@ -16,6 +16,7 @@ pub mod uart;
 pub mod virtio;
 
 use devices_core::Model;
+use devices_core::analog::AnalogModel;
 use devices_core::i2c::I2cModel;
 use devices_core::spi::SpiModel;
 
@@ -54,6 +55,11 @@ fn spi_chips() -> impl Iterator<Item = &'static SpiModel> {
 /// The I2C chip for a node.
 pub fn i2c_chip_for(compatible: &[&str]) -> Option<&'static I2cModel> {
     compatible.iter().find_map(|name| i2c_chips().find(|model| model.compatible.contains(name)))
+}
+
+/// The analog source for a node.
+pub fn analog_source_for(compatible: &[&str]) -> Option<&'static AnalogModel> {
+    compatible.iter().find_map(|name| power::ANALOG.iter().find(|model| model.compatible.contains(name)))
 }
 
 /// The SPI chip for a node.

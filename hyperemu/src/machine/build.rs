@@ -59,6 +59,7 @@ pub fn is_known(compatible: &str) -> bool {
     devices_models::model_for(&name).is_some()
         || devices_models::i2c_chip_for(&name).is_some()
         || devices_models::spi_chip_for(&name).is_some()
+        || devices_models::analog_source_for(&name).is_some()
         || devices_models::power::PASSIVE.contains(&compatible)
 }
 

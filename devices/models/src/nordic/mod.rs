@@ -29,6 +29,7 @@ pub mod qdec;
 pub mod radio;
 pub mod rng;
 pub mod rtc;
+pub mod saadc;
 pub mod serial;
 mod spi;
 pub mod temp;
@@ -61,6 +62,7 @@ pub static MODELS: &[Model] = &[
     radio::MODEL,
     rng::MODEL,
     rtc::MODEL,
+    saadc::MODEL,
     serial::MODEL,
     temp::MODEL,
     timer::MODEL,

@@ -1,13 +1,18 @@
 //! Power, reset and clock control.
 
+pub mod battery;
 pub mod fe310_prci;
 pub mod mps2_scc;
 pub mod syscon;
 
 use devices_core::Model;
+use devices_core::analog::AnalogModel;
 
 /// The models of this folder.
 pub static MODELS: &[Model] = &[fe310_prci::MODEL, mps2_scc::MODEL, syscon::MODEL];
+
+/// The analog sources.
+pub static ANALOG: &[AnalogModel] = &[battery::MODEL];
 
 /// Compatibles of nodes that describe and do not act: the machine maps nothing for them and warns of nothing.
 pub static PASSIVE: &[&str] = &[
