@@ -1,7 +1,7 @@
 // What the manual says and QEMU 10.0 does not do; the section of DDI 0403E is named with each.
 #include "base.h"
 
-extern void fault_load(u32), fault_store(u32), fault_breakpoint(void);
+extern void fault_load(u32), fault_store(u32), fault_breakpoint(void), float_touch(u32), svc_0(void);
 
 #define NOWHERE 0x80000000u
 
@@ -98,6 +98,35 @@ static u32 last_tick(struct frame *f, u32 r)
     return 0;
 }
 
+static u32 show_frame(struct frame *f, u32 r)
+{
+    put("   ");
+    show("aligned", f->xpsr >> 9 & 1);
+    show("at", (u32)f & 0xfff);
+    show("fpcar", FPCAR & 0xfff);
+    put("\n");
+    return 0;
+}
+
+static void call_with_float(void)
+{
+    float_touch(1);
+    svc_0();
+}
+
+// B1.5.7: a frame with floating-point registers is aligned whatever CCR.STKALIGN says.
+static void float_frames(void)
+{
+    section("frames with floating point");
+    actions[SV_CALL] = show_frame;
+    CCR = 0;
+    for (u32 sp = 0; sp <= 4; sp += 4) {
+        call_on_process_stack(call_with_float, (u32)process_stack - 0x40 - sp, 2);
+        show("psp", READ(psp) & 0xfff);
+        put("\n");
+    }
+}
+
 // B1.5.18.
 static void sleep_on_exit(void)
 {
@@ -150,6 +179,7 @@ int main(void)
     pending_under_masks();
     faultmask_in_nmi();
     breakpoint();
+    float_frames();
     sleep_on_exit();
     registers_of_the_m4();
     cycles();

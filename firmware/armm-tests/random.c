@@ -108,6 +108,11 @@ static void some(u32 acts)
     }
 }
 
+static void six(void)
+{
+    some(6);
+}
+
 static u32 any(struct frame *f, u32 r)
 {
     mix(READ(ipsr));
@@ -144,7 +149,6 @@ int main(void)
         actions[HARD_FAULT] = actions[USAGE_FAULT] = fault;
         SHCSR = next(2) << 18;
         FPCCR = next(4) << 30;
-        CCR = next(2) << 9;
         WRITE(control, 0);
         for (u32 i = 0; i < 16; i++) priority(IRQ0 + i, next(8) << 5);
         ISER = 0xffff;
@@ -158,7 +162,11 @@ int main(void)
                 ISER = 0xffff;
                 BARRIER();
             }
-            some(6);
+            // On either stack, aligned or not.
+            if (next(2))
+                some(6);
+            else
+                call_on_process_stack(six, (u32)process_stack - 4 * next(4), 2);
         }
         WRITE(primask, 0);
         WRITE(basepri, 0);

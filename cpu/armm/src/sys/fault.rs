@@ -10,7 +10,6 @@ use crate::cause;
 use crate::state::State;
 
 /// Bits of CFSR: MMFSR in the low byte, BFSR in the second, UFSR in the upper half.
-#[allow(dead_code)]
 pub(super) mod cfsr {
     pub const IACCVIOL: u32 = 1;
     pub const DACCVIOL: u32 = 1 << 1;
