@@ -24,6 +24,8 @@ pub const MODEL: Model =
 const HZ: u64 = 16_000_000;
 const MAX_CC: usize = 6;
 const FIRST_CC: u64 = 0x540;
+/// Product anomaly notice 73 of the nRF51 has software keep the clock running by this.
+const CLOCK_REQUEST: u64 = 0xc0c;
 
 crate::nordic_layout! {
     tasks {
@@ -235,7 +237,7 @@ impl Peripheral for TimerModel {
             let count = self.timer.count(now, mask);
             self.timer.set(now, count);
             self.timer.bank.write(register, value);
-        } else {
+        } else if at.offset != CLOCK_REQUEST {
             *self.cc(at.offset)? = value;
         }
         self.plan(ctx);

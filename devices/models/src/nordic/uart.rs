@@ -193,8 +193,7 @@ impl Uart {
             self.bank[TxdAmount] = buffer.done;
             block.raise(ctx, event::ENDTX);
         }
-        if !std::mem::replace(&mut self.sending, true) {
-            self.sending = false;
+        if !self.sending {
             block.raise(ctx, event::TXSTOPPED);
         }
     }
