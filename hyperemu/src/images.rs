@@ -3,6 +3,7 @@
 /// The embedded images by the name that a board gives in `hyperemu,image`.
 static IMAGES: &[(&str, &[u8])] = &[
     ("tv", include_bytes!("../../firmware/images/tv.elf")),
+    ("watch", include_bytes!("../../firmware/images/watch.elf")),
     ("sensor", include_bytes!("../../firmware/images/sensor.elf")),
 ];
 

@@ -108,9 +108,9 @@ impl Call<'_> {
         Some(bytes)
     }
 
-    /// Text of fields `index` (address) and `index + 1` (length).
-    fn text(&self, index: u64) -> Option<String> {
-        let bytes = self.bytes(self.field(index)?, self.field(index + 1)?)?;
+    /// Text whose address and length are in these fields.
+    fn text(&self, address: u64, length: u64) -> Option<String> {
+        let bytes = self.bytes(self.field(address)?, self.field(length)?)?;
         String::from_utf8(bytes).ok()
     }
 
@@ -162,7 +162,7 @@ impl Semihosting {
     /// The result; `None` if the parameters make no sense.
     fn perform(&mut self, call: &mut Call, operation: u64) -> Option<u64> {
         Some(match operation {
-            sys::OPEN => self.open(&call.text(0).filter(|_| call.field(2).is_some())?, call),
+            sys::OPEN => self.open(&call.text(0, 2)?, call.field(1)?),
             sys::CLOSE => {
                 self.slot(call.field(0)?).and_then(Option::take).map_or_else(|| self.fail(EBADF), |_| 0)
             }
@@ -213,10 +213,10 @@ impl Semihosting {
                 }
             }
             sys::REMOVE => self.in_folder(|folder| {
-                rustix::fs::unlinkat(folder, plain(&call.text(0)?)?, rustix::fs::AtFlags::empty()).ok()
+                rustix::fs::unlinkat(folder, plain(&call.text(0, 1)?)?, rustix::fs::AtFlags::empty()).ok()
             }),
             sys::RENAME => self.in_folder(|folder| {
-                let (from, to) = (call.text(0)?, call.text(2)?);
+                let (from, to) = (call.text(0, 1)?, call.text(2, 3)?);
                 rustix::fs::renameat(folder, plain(&from)?, folder, plain(&to)?).ok()
             }),
             sys::CLOCK => call.now.ticks(100),
@@ -254,8 +254,7 @@ impl Semihosting {
         self.handles.get_mut(usize::try_from(handle).ok()?.checked_sub(1)?)
     }
 
-    fn open(&mut self, name: &str, call: &Call) -> u64 {
-        let mode = call.field(2).unwrap_or(0);
+    fn open(&mut self, name: &str, mode: u64) -> u64 {
         let handle = match name {
             ":tt" => Some(Handle::Console),
             ":semihosting-features" => Some(Handle::Features(0)),

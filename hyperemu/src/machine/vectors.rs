@@ -65,8 +65,14 @@ pub fn start(core: &mut ArmCore, table: u64, memory: &GuestMemory) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::host::resources::HostResources;
     use crate::load::Image;
-    use cpu_core::{MemoryKind, RegionSpec};
+    use crate::machine::build::{self, Options};
+    use crate::machine::scheduler::Limit;
+    use crate::machine::testing::run_until;
+    use crate::machine::{Machine, Stop, UnimplementedPolicy, boot};
+    use cpu_core::{MemoryKind, RegionSpec, Time};
+    use devices_core::{HostOutput, Rng};
 
     fn memory() -> GuestMemory {
         let region = |name: &str, base, kind| RegionSpec { name: name.into(), base, size: 0x1_0000, kind };
@@ -95,6 +101,55 @@ mod tests {
     fn the_table_is_found() {
         assert_eq!(table(image(0, &[0x2001_0000, 0x101])), Ok(0));
         assert_eq!(table(image(0x8000, &[0x2000_1000, 0x8101])), Ok(0x8000), "behind a boot loader");
+    }
+
+    /// The board mps2-an386 with an image of this repository.
+    fn mps2(image: &str) -> Machine {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../firmware/armm-tests/images/");
+        let board = crate::cli::BoardArgs::default().compile("mps2-an386").unwrap();
+        let mut resources = HostResources::default();
+        let policy = UnimplementedPolicy::Warn;
+        let options =
+            Options { seed: 1, policy, builtin_sbi: false, semihosting: false, resources: &mut resources };
+        let mut machine = build::build(&board, options).unwrap();
+        let image = crate::load::load(&format!("{path}{image}"), crate::load::Arch::ArmM).unwrap();
+        let files = BootFiles { image: Some(image), ..BootFiles::default() };
+        machine.plan = plan(&machine.bus.services.memory, 0, files).unwrap();
+        boot::apply(&mut machine, boot::Power::On);
+        machine
+    }
+
+    fn result(machine: &Machine) -> (u128, u64, String) {
+        let serial = machine.bus.services.output.iter().map(|(_, output)| match output {
+            HostOutput::Serial(bytes) => String::from_utf8_lossy(bytes).into_owned(),
+            _ => String::new(),
+        });
+        (machine.state_hash(), machine.instructions(), serial.collect())
+    }
+
+    #[test]
+    fn a_run_cut_anywhere_and_one_after_a_reset_are_the_same() {
+        let end = Time::from_ms(40);
+        let mut whole = mps2("exceptions.elf");
+        assert_eq!(run_until(&mut whole, end), Stop::Boundary);
+        let (hash, instructions, text) = result(&whole);
+        assert!(text.lines().count() > 100, "{text}");
+        let mut rng = Rng::new(7, "cuts");
+        let (mut cut, mut cuts) = (mps2("exceptions.elf"), 0);
+        while cut.now() < end {
+            let count = cut.instructions() + 1 + rng.next_u64() % 500;
+            match cut.round(Limit { instructions: Some((0, count)), time: Some(end) }) {
+                Stop::Instructions => cuts += 1,
+                stop => assert_eq!(stop, Stop::Boundary),
+            }
+        }
+        assert!(cuts > 500, "{cuts} cuts");
+        assert_eq!(result(&cut), (hash, instructions, text.clone()));
+        // From power-on again: the program's text comes once more.
+        whole.bus.services.output.clear();
+        whole.reset();
+        assert_eq!(run_until(&mut whole, Time(end.0 * 2)), Stop::Boundary);
+        assert_eq!(result(&whole).2, text);
     }
 
     #[test]
