@@ -151,6 +151,35 @@ fn damaged_hex_file_is_shown_by_line() {
 }
 
 #[test]
+fn images_that_are_not_for_a_microcontroller() {
+    let folder = folder();
+    // A checksum that is wrong, in the second line.
+    let path = file(&folder, "sum.hex", ":020000040000FA\n:0400000001020304F3\n:00000001FF\n");
+    refused(&["--machine", "microbit", text(&path)], &["sum.hex:2:", "checksum"]);
+    // Beyond the flash, and no vector table.
+    let path = file(&folder, "far.hex", ":020000040004F6\n:0400000001020304F2\n:00000001FF\n");
+    refused(&["--machine", "microbit", text(&path)], &["0x40000", "0x0-0x40000"]);
+    let path = file(&folder, "empty.hex", ":0400000001020304F2\n:00000001FF\n");
+    refused(&["--machine", "microbit", text(&path)], &["vector table at 0x0"]);
+    let path = file(&folder, "zero.bin", [0; 64]);
+    refused(&["--machine", "nrf52dk", &format!("{}@0", text(&path))], &["vector table at 0x0"]);
+    // Programs for other machines.
+    let riscv = guest("opensbi/rv32/fw_jump.elf");
+    refused(&["--machine", "nrf52dk", text(&riscv)], &["RISC-V", "Arm Cortex-M"]);
+    let host = std::env::current_exe().expect("the test has a path");
+    refused(&["--machine", "mps2-an386", text(&host)], &["64-bit ELF", "Arm Cortex-M"]);
+    let arm = guest("mps2/rust.elf");
+    refused(&["--machine", "sensor", text(&arm)], &["for Arm", "32-bit RISC-V"]);
+    // What only other machines have.
+    refused(
+        &["--machine", "nrf52dk", text(&arm), "--firmware", text(&arm)],
+        &["microcontroller", "--firmware"],
+    );
+    refused(&["--machine", "nrf52dk", text(&arm), "--serial", "uart9=null"], &["uart0", "rtt"]);
+    refused(&["--machine", "nrf52dk", text(&arm), "--semihosting=/nonexistent/dir"], &["/nonexistent/dir"]);
+}
+
+#[test]
 fn mistakes_in_a_board_are_shown_by_line_and_column() {
     let folder = folder();
     for (name, source, place) in [

@@ -212,6 +212,65 @@ fn a_sensor_board_has_32_bits_and_a_memory_map() {
     session.finish().ends_with(0);
 }
 
+#[test]
+fn a_cortex_m_has_its_registers_and_thumb_breakpoints() {
+    let image = guest("mps2/picolibc.elf");
+    let run = || Emulator::new("mps2-an386").args(["--timeout", "30s", "--semihosting"]).arg(&image);
+    let plain = run().run().ends_with(42);
+    let (session, port) = start(run(), &["--wait-gdb"]);
+    let said = gdb(
+        &port,
+        &[
+            &format!("symbol-file {}", image.display()),
+            "show architecture",
+            "info mem",
+            "info registers pc sp xpsr",
+            "info registers msp psp primask basepri faultmask control",
+            "break floats",
+            "continue",
+            "x/1i $pc",
+            "print $xpsr & 0x1ff",
+            "stepi 40",
+            "print sizeof($d0) + sizeof($s3)",
+            "print $fpscr",
+            "info threads",
+            "hbreak deep if n == 50",
+            "continue",
+            "backtrace 3",
+            "delete",
+            "continue",
+        ],
+    );
+    lines(
+        &said,
+        &[
+            r".*currently .arm",
+            r".*Using memory regions provided by the target",
+            r"pc +0x[0-9a-f]+ .*_start",
+            r"sp +0x20\w+",
+            r"xpsr +0x1000000\b",
+            r"msp +0x20",
+            r"psp +0x0\b",
+            r"primask +0x0\b",
+            r"basepri +0x0\b",
+            r"faultmask +0x0\b",
+            r"control +0x0\b",
+            r"Breakpoint 1 at ",
+            r"Breakpoint 1, ",
+            r"=> 0x\w+ <floats",
+            r"\$1 = 0$",
+            r"\$2 = 12$",
+            r"\$3 = \d+$",
+            r"\* 1 +Thread 1\.1 \(core 0 at 0x\w+, privileged thread on msp",
+            r"Breakpoint 2, .*deep",
+            r"#0 .*deep",
+            r"#1 .*main",
+            r"\[Inferior 1 \(process 1\) exited with code 052\]$",
+        ],
+    );
+    same(&plain, &session.finish());
+}
+
 /// The kernel's own word for where a function is.
 fn address(plain: &Outcome, function: &str) -> String {
     let text = plain.text();

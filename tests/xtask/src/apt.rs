@@ -9,7 +9,7 @@ use crate::process::{self, command, retry};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// The suite whose packages the tests boot.
+/// The suite whose packages the tests boot, unless they say another.
 pub const SUITE: &str = "trixie";
 /// The keys that sign Debian's suites.
 pub const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
@@ -34,8 +34,8 @@ pub struct Apt {
 }
 
 impl Apt {
-    /// Configures apt in `folder` and fetches the package lists of these architectures.
-    pub fn open(folder: &Path, architectures: &[&str]) -> Result<Self> {
+    /// Configures apt in `folder` and fetches a suite's package lists of these architectures.
+    pub fn open(folder: &Path, suite: &str, architectures: &[&str]) -> Result<Self> {
         if !Path::new(KEYRING).exists() {
             return Err(format!("{KEYRING} is missing: install the package debian-archive-keyring").into());
         }
@@ -44,7 +44,7 @@ impl Apt {
             files::make_folder(&folder.join(part))?;
         }
         let arches = architectures.join(",");
-        let source = format!("deb [arch={arches} signed-by={KEYRING}] {mirror} {SUITE} main\n");
+        let source = format!("deb [arch={arches} signed-by={KEYRING}] {mirror} {suite} main\n");
         files::write(&folder.join("sources.list"), source)?;
         files::write(&folder.join("status"), "")?;
         files::write(&folder.join("apt.conf"), config(folder, architectures))?;

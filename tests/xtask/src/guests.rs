@@ -14,7 +14,9 @@ use std::path::{Path, PathBuf};
 
 const ARCHITECTURES: [&str; 2] = ["riscv64", "arm64"];
 /// Counted up when the layout of the fetched images changes.
-const LAYOUT: u32 = 3;
+const LAYOUT: u32 = 4;
+/// The last suite with MicroPython for the first micro:bit.
+const MICROPYTHON_SUITE: &str = "bookworm";
 /// 2025-01-01, the time of everything in the disk images.
 const EPOCH: &str = "1735689600";
 const DISK_UUID: &str = "5f1c1f60-6879-7065-7265-6d7500000001";
@@ -73,7 +75,12 @@ pub fn ensure(root: &Path, refresh: bool) -> Result {
     let key = format!("layout {LAYOUT} of {}", apt::SUITE);
     stage(root, PACKAGES, &key, refresh, fetch)?;
     let packages = files::read(&root.join(PACKAGES))?;
-    let recipe = initramfs::recipe() + include_str!("guests.rs");
+    let programs = [
+        include_str!("../../guests/mps2/picolibc.c"),
+        include_str!("../../guests/mps2/rust.rs"),
+        include_str!("../../guests/mps2/link.ld"),
+    ];
+    let recipe = initramfs::recipe() + include_str!("guests.rs") + &programs.concat();
     let key = files::sha256(&[&packages, recipe.as_bytes()].concat());
     stage(root, BUILT, &key, false, |new, work| build(root, new, work))
 }
@@ -115,7 +122,7 @@ fn stage(
 
 /// Fetches the packages and takes the images out of them.
 fn fetch(new: &Path, work: &Path) -> Result<Vec<Entry>> {
-    let apt = Apt::open(&work.join("apt"), &ARCHITECTURES)?;
+    let apt = Apt::open(&work.join("apt"), apt::SUITE, &ARCHITECTURES)?;
     let mut taker = Taker { apt, new, work, entries: Vec::new() };
 
     let linux = taker.apt.resolve("linux-image-riscv64:riscv64", "linux-image-")?;
@@ -190,6 +197,14 @@ fn fetch(new: &Path, work: &Path) -> Result<Vec<Entry>> {
         files.push((format!("{FOLDER}/initrd.gz"), "debian-installer-riscv64/initrd.gz"));
         Ok(())
     })?;
+
+    taker.apt = Apt::open(&work.join("apt-micropython"), MICROPYTHON_SUITE, &["arm64"])?;
+    let micropython = taker.apt.show("firmware-microbit-micropython")?;
+    taker.take(&micropython, |_, files| {
+        let hex = "usr/share/firmware-microbit-micropython/firmware.hex";
+        files.push((hex.into(), "microbit-micropython/firmware.hex"));
+        Ok(())
+    })?;
     Ok(taker.entries)
 }
 
@@ -245,6 +260,7 @@ fn build(root: &Path, new: &Path, work: &Path) -> Result<Vec<Entry>> {
     let full = initramfs::full(&busybox, &root.join("linux-riscv64/modules"))?;
     files::write(&new.join("initramfs/riscv64-full.cpio.gz"), full)?;
     ext4(&new.join("disk/ext4.img"), work)?;
+    mps2(&new.join("mps2"))?;
     let mut convert = command("qemu-img");
     convert.args(["convert", "-f", "raw", "-O", "qcow2"]).args(["disk/ext4.img", "disk/ext4.qcow2"]);
     process::output(convert.current_dir(new))?;
@@ -256,6 +272,47 @@ fn build(root: &Path, new: &Path, work: &Path) -> Result<Vec<Entry>> {
         entries.push(Entry { path, package: "-".into(), version: "-".into(), sha256, size });
     }
     Ok(entries)
+}
+
+/// Programs for the board mps2-an386: one in C with picolibc, one in Rust.
+fn mps2(at: &Path) -> Result {
+    files::make_folder(at)?;
+    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("../guests/mps2");
+    let mut gcc = command("arm-none-eabi-gcc");
+    gcc.args([
+        "-mcpu=cortex-m4",
+        "-mthumb",
+        "-mfloat-abi=hard",
+        "-mfpu=fpv4-sp-d16",
+        "-O2",
+        "-Wall",
+        "-Wextra",
+    ]);
+    gcc.args(["--specs=picolibc.specs", "--oslib=semihost", "-Tpicolibc.ld"]);
+    for (symbol, value) in [
+        ("__flash", "0"),
+        ("__flash_size", "0x400000"),
+        ("__ram", "0x20000000"),
+        ("__ram_size", "0x400000"),
+        ("__stack_size", "0x8000"),
+    ] {
+        gcc.arg(format!("-Wl,--defsym={symbol}={value}"));
+    }
+    process::output(gcc.arg(sources.join("picolibc.c")).arg("-lm").arg("-o").arg(at.join("picolibc.elf")))?;
+    const TARGET: &str = "thumbv7em-none-eabihf";
+    process::output(command("rustup").args(["target", "add", TARGET]))?;
+    let mut rustc = command("rustc");
+    rustc.args([
+        "--edition",
+        "2024",
+        "--target",
+        TARGET,
+        "-Copt-level=2",
+        "-Cpanic=abort",
+        "-Clinker=rust-lld",
+    ]);
+    rustc.arg(format!("-Clink-arg=-T{}", sources.join("link.ld").display()));
+    process::output(rustc.arg(sources.join("rust.rs")).arg("-o").arg(at.join("rust.elf"))).map(drop)
 }
 
 /// A 16 MiB ext4 file system with one file in it, the same bytes each time.

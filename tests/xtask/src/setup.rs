@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Packages by what they are for. The names are the same in bookworm, trixie and Ubuntu 24.04.
-const PACKAGES: [(&str, &[&str]); 6] = [
+const PACKAGES: [(&str, &[&str]); 7] = [
     ("oracle of the devicetree compiler", &["device-tree-compiler"]),
     (
         "debuggers and disassemblers as oracles",
@@ -19,6 +19,7 @@ const PACKAGES: [(&str, &[&str]); 6] = [
         "guest images",
         &["debian-archive-keyring", "e2fsprogs", "kmod", "xz-utils", "zstd", "gzip", "cpio", "qemu-utils"],
     ),
+    ("guest programs for Cortex-M", &["gcc-arm-none-eabi", "picolibc-arm-none-eabi"]),
     ("window tests", &["xvfb", "xauth", "xdotool", "imagemagick"]),
     ("window", &["libx11-6", "libxcursor1", "libxkbcommon0", "libwayland-client0"]),
 ];
