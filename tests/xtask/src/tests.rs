@@ -41,16 +41,21 @@ pub fn main(args: &[&str]) -> Result {
     process::run(ready(cargo("nextest")).args(["run", "--workspace", "--no-fail-fast"]))
 }
 
-/// Rebuilds the embedded images where this host has the compiler that built them; only that gives the same bytes.
+/// Checks the guest images that are committed: those embedded in the program, and those of the tests.
 fn firmware() -> Result {
-    let folder = workspace().join("firmware");
+    ["firmware", "firmware/armm-tests"].into_iter().try_for_each(|folder| images(&workspace().join(folder)))
+}
+
+/// Rebuilds the images of a folder where this host has the compiler that built them; only that gives the same bytes.
+fn images(folder: &Path) -> Result {
     let built_with = files::read(&folder.join("images/TOOLCHAIN"))?;
-    let found = process::output(command("./build").arg("--toolchain").current_dir(&folder));
+    let found = process::output(command("./build").arg("--toolchain").current_dir(folder));
     if found.is_ok_and(|found| found == built_with) {
-        return process::run(command("./check").current_dir(&folder));
+        return process::run(command("./check").current_dir(folder));
     }
     println!(
-        "the embedded images were built with another compiler than this host's: only their hashes are checked"
+        "the images of {} were built with another compiler than this host's: only their hashes are checked",
+        folder.display()
     );
     process::run(
         command("sha256sum").args(["--check", "--quiet", "SHA256SUMS"]).current_dir(folder.join("images")),
