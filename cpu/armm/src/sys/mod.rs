@@ -1,9 +1,9 @@
 //! The system side of a core: exceptions, NVIC, system control space, SysTick, MPU, lazy floating-point state.
 //!
-//! The rest of the crate calls functions of [`State`]; everything that they keep is in [`System`], in cells. Who changes
-//! privilege, a priority that may become negative, the MPU, CCR.UNALIGN_TRP, FPSCR or what [`State::float_ready`] says calls
-//! [`State::update_contexts`]; who changes what the MPU allows calls [`State::flush_all`] instead. Who may have made an
-//! exception pending or enabled sets `pending_hint`, by [`State::recheck`] where an instruction of the current block does it.
+//! The rest of the crate calls functions of `State`; everything that they keep is in [`System`], in cells. Who changes
+//! privilege, a priority that may become negative, the MPU, CCR.UNALIGN_TRP, FPSCR or what `State::float_ready` says calls
+//! `State::update_contexts`; who changes what the MPU allows calls `State::flush_all` instead. Who may have made an
+//! exception pending or enabled sets `pending_hint`, by `State::recheck` where an instruction of the current block does it.
 //!
 //! * [`nvic`]: what is enabled, pending and active, priorities, the next exception to take.
 //! * `exception`: entry, with tail-chaining and late arrival; `stack`: frames; `exit`: return; `fault`: synchronous exceptions,
@@ -46,7 +46,7 @@ use trace::{Dwt, Itm};
 /// FPSCR.AHP, DN, FZ and RMode: what floating-point instructions depend on.
 pub(crate) const FPSCR_MODES: u32 = 0x07c0_0000;
 
-/// The line of [`State::set_irq`] that is the NMI input.
+/// The line of [`cpu_core::Core::set_line`] that is the NMI input.
 pub const NMI_LINE: u32 = u32::MAX;
 
 /// Bits of CONTROL.
