@@ -1,7 +1,7 @@
 //! `cargo xtask guests`: the unmodified guest software that whole-machine tests boot.
 //!
-//! The images live in a cache outside the tree and come in two stages: files taken out of Debian packages, and
-//! images built from them (initramfs, disks). A stage is made in a folder aside and moved into place at its
+//! The images live in a cache outside the tree and come in stages: files taken out of Debian packages, images built
+//! from them (initramfs, disks), and files out of Python packages. A stage is made in a folder aside and moved into place at its
 //! end; where its key still fits, nothing is done.
 
 use crate::apt::{self, Apt, Package};
@@ -37,7 +37,7 @@ pub fn main(args: &[&str]) -> Result {
     let root = root()?;
     ensure(&root, refresh)?;
     if list {
-        for manifest in [PACKAGES, BUILT].iter().filter_map(|name| Manifest::load(&root.join(name))) {
+        for manifest in [PACKAGES, BUILT, PYTHON].iter().filter_map(|name| Manifest::load(&root.join(name))) {
             for Entry { path, package, version, sha256, size } in manifest.entries {
                 println!("{path:44} {package:46} {version:24} {sha256} {size}");
             }
@@ -63,6 +63,12 @@ pub fn root() -> Result<PathBuf> {
 
 const PACKAGES: &str = "packages.manifest";
 const BUILT: &str = "built.manifest";
+const PYTHON: &str = "python.manifest";
+
+/// Zephyr's Bluetooth controller on a serial line.
+const CONTROLLER: (&str, &str) = ("zephyr-4-4-0-hci-uart-nrf52dk-default", "0.1.5");
+/// A Bluetooth host that talks with it.
+const HOST: (&str, &str) = ("bumble", "0.0.236");
 
 /// Brings the cache up to date; `refresh` asks the registry for newer packages.
 pub fn ensure(root: &Path, refresh: bool) -> Result {
@@ -82,7 +88,9 @@ pub fn ensure(root: &Path, refresh: bool) -> Result {
     ];
     let recipe = initramfs::recipe() + include_str!("guests.rs") + &programs.concat();
     let key = files::sha256(&[&packages, recipe.as_bytes()].concat());
-    stage(root, BUILT, &key, false, |new, work| build(root, new, work))
+    stage(root, BUILT, &key, false, |new, work| build(root, new, work))?;
+
+    stage(root, PYTHON, &format!("{CONTROLLER:?} {HOST:?}"), false, python)
 }
 
 /// Makes the images of one stage unless they are there, and moves them into place together with the manifest.
@@ -206,6 +214,32 @@ fn fetch(new: &Path, work: &Path) -> Result<Vec<Entry>> {
         Ok(())
     })?;
     Ok(taker.entries)
+}
+
+/// Fetches packages from the Python index: a firmware, and a folder of modules with all that they need.
+fn python(new: &Path, work: &Path) -> Result<Vec<Entry>> {
+    let install = |(name, version): (&str, &str), at: &Path, options: &[&str]| {
+        println!("guests: {name} {version}");
+        let mut pip = command("python3");
+        pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]).args(options);
+        pip.arg("--target").arg(at).arg(format!("{name}=={version}"));
+        process::retry("pip", || process::output(&mut pip).map(drop))
+    };
+    let controller = work.join("controller");
+    install(CONTROLLER, &controller, &["--no-deps"])?;
+    let firmware = controller.join(CONTROLLER.0.replace('-', "_")).join("firmware.hex");
+    let hex = "zephyr-hci-uart-nrf52dk/firmware.hex";
+    rename(&firmware, &new.join(hex))?;
+    let modules = "python/bumble";
+    // Compiled modules would differ from run to run.
+    install(HOST, &new.join(modules), &["--no-compile"])?;
+    let mut entries = Vec::new();
+    for (path, (package, version)) in [(hex, CONTROLLER), (modules, HOST)] {
+        let (sha256, size) = digest(&new.join(path))?;
+        let (package, version) = (format!("{package}:python"), version.to_owned());
+        entries.push(Entry { path: path.to_owned(), package, version, sha256, size });
+    }
+    Ok(entries)
 }
 
 /// Unpacks packages and moves files out of them.

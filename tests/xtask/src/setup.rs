@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Packages by what they are for. The names are the same in bookworm, trixie and Ubuntu 24.04.
-const PACKAGES: [(&str, &[&str]); 7] = [
+const PACKAGES: [(&str, &[&str]); 8] = [
     ("oracle of the devicetree compiler", &["device-tree-compiler"]),
     (
         "debuggers and disassemblers as oracles",
@@ -20,6 +20,7 @@ const PACKAGES: [(&str, &[&str]); 7] = [
         &["debian-archive-keyring", "e2fsprogs", "kmod", "xz-utils", "zstd", "gzip", "cpio", "qemu-utils"],
     ),
     ("guest programs for Cortex-M", &["gcc-arm-none-eabi", "picolibc-arm-none-eabi"]),
+    ("host and captures of the Bluetooth tests", &["python3", "python3-pip", "tshark"]),
     ("window tests", &["xvfb", "xauth", "xdotool", "imagemagick"]),
     ("window", &["libx11-6", "libxcursor1", "libxkbcommon0", "libwayland-client0"]),
 ];
