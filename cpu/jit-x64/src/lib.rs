@@ -156,7 +156,8 @@ impl Backend for X64 {
         }
         let site = |fixup: usize| match self.sink.fixups.get(fixup)?.field {
             At::Hot(offset) => Some(Site(start as u32 + offset)),
-            _ => None,
+            At::Cold(offset) => Some(Site(cold_start as u32 + offset)),
+            At::Fixed(_) => None,
         };
         let links = links.into_iter().filter_map(|(offset, fixup)| Some((offset, site(fixup)?))).collect();
         let notes = self.sink.notes.as_ref().map(|notes| {

@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 
-use cpu_core::{FloatFormat, FloatOp, GuestMemory, MemoryKind, RegionSpec, Rmw, Rounding, Unary, Width};
+use cpu_core::{Binary, FloatFormat, FloatOp, GuestMemory, MemoryKind, RegionSpec, Rmw, Rounding, Unary, Width};
 use cpu_fp::Round;
 use cpu_jit::helpers::Helpers;
 use cpu_jit::ir::{Node, Ref};
@@ -261,4 +261,61 @@ fn a_full_memory_refuses_until_it_is_cleared() {
     let nodes = [start(0), Node::Get(Slot(1)), Node::Unary(Unary::Not, Ref(1)), Node::Set(Slot(1), Ref(2))];
     let unit = Unit { nodes: &nodes, calls: &[], instructions: 1, bytes: 4, offset: 0, flat: false };
     assert_eq!(X64::new(0).unwrap().compile(&unit).err(), Some(Refused::TooComplex));
+}
+
+#[test]
+fn a_part_under_a_condition_leaves_what_is_needed_behind_it() {
+    let mut rig = Rig::new();
+    // Slots 1 (in a register) and 3 (in the frame) change under the condition, what they held is added up behind it, and
+    // a value that is in no slot lives across.
+    let nodes = [
+        start(0),
+        Node::Get(Slot(1)),
+        Node::Get(Slot(3)),
+        Node::Get(Slot(2)),
+        Node::Binary(Binary::Xor, Ref(1), Ref(2)),
+        Node::If(Ref(3)),
+        Node::Const(5),
+        Node::Set(Slot(1), Ref(6)),
+        Node::Binary(Binary::Mul, Ref(1), Ref(2)),
+        Node::Set(Slot(3), Ref(8)),
+        Node::EndIf,
+        Node::Binary(Binary::Add, Ref(1), Ref(2)),
+        Node::Binary(Binary::Add, Ref(11), Ref(4)),
+        Node::Set(Slot(4), Ref(12)),
+    ];
+    let code = rig.compile(0, 1, &nodes).code;
+    for (cond, expected) in [(0, [100, 7, 107 + (100 ^ 7)]), (9, [5, 700, 107 + (100 ^ 7)])] {
+        for (slot, value) in [(1, 100), (2, cond), (3, 7), (4, 0)] {
+            rig.slot(slot).set(value);
+        }
+        assert_eq!(rig.enter(code, 1), (Exit::Follow, 0, 0x7004, 0));
+        assert_eq!([1, 3, 4].map(|slot| rig.slot(slot).get()), expected);
+    }
+}
+
+#[test]
+fn a_way_out_of_the_middle_counts_what_has_run() {
+    let mut rig = Rig::new();
+    let nodes = [
+        start(0),
+        Node::Get(Slot(3)),
+        Node::ExitIf(Ref(1), 0x40),
+        start(1),
+        Node::Const(1),
+        Node::Set(Slot(1), Ref(4)),
+        start(2),
+    ];
+    let compiled = rig.compile(0x100, 3, &nodes);
+    assert_eq!(compiled.links.iter().map(|link| link.0).collect::<Vec<_>>(), [0x140, 0x10c]);
+    for (cond, expected) in [(0, (0x710c, 0, 1)), (1, (0x7140, 2, 0))] {
+        rig.slot(1).set(0);
+        rig.slot(3).set(cond);
+        let (exit, _, pc, left) = rig.enter(compiled.code, 3);
+        assert_eq!((exit, (pc, left, rig.slot(1).get())), (Exit::Follow, expected));
+    }
+    // Both ways can be led on.
+    let next = rig.compile(0x140, 1, &[start(0), Node::JumpBy(8)]);
+    rig.x64.link(compiled.links[0].1, next.code);
+    assert_eq!(rig.enter(compiled.code, 3), (Exit::Follow, 0, 0x7148, 1));
 }

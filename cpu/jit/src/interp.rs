@@ -29,7 +29,13 @@ pub fn run<C, G: Guest<C>>(
 ) -> (u32, Flow<G>) {
     values.clear();
     let mut begun = 0;
+    let mut skips = false;
     for node in &block.nodes {
+        if skips {
+            skips = !matches!(node, Node::EndIf);
+            values.push(0);
+            continue;
+        }
         let v = |r: Ref| values.get(r.0 as usize).copied().unwrap_or(0);
         let args = |[a, b]: [Ref; 2]| [v(a), v(b)];
         let result = match *node {
@@ -69,6 +75,13 @@ pub fn run<C, G: Guest<C>>(
                 Some(call) => return (begun, guest.leave(call, args(list))),
                 None => return (begun, Ok(Next::Leave)),
             },
+            Node::If(cond) => {
+                skips = v(cond) == 0;
+                Ok(0)
+            }
+            Node::EndIf => Ok(0),
+            Node::ExitIf(cond, offset) if v(cond) != 0 => return (begun, guest.jump_by(offset)),
+            Node::ExitIf(..) => Ok(0),
             Node::Raise(cause, value) => return (begun, Err(guest.raise(cause, v(value)))),
             Node::Jump(target) => return (begun, guest.jump(v(target))),
             Node::JumpBy(offset) => return (begun, guest.jump_by(offset)),

@@ -4,6 +4,9 @@
 //! forward evaluates and one scan backward finds lifetimes. Nodes with an effect happen in their order. The first
 //! node of every instruction is [`Node::Start`]: what stops or leaves the block does so with the guest's state as it
 //! is there, which makes traps precise.
+//!
+//! Inside an instruction, [`Node::If`] and [`Node::EndIf`] enclose what happens only under a condition. A value that is made
+//! between the two is not used behind them.
 
 use std::fmt;
 
@@ -80,6 +83,12 @@ pub enum Node {
     RaiseIf(u64, Ref, Ref),
     /// Calls the ISA's operation of this number in [`Block::calls`]; gives its value; may stop. Slots may change.
     Call(u32, [Ref; 2]),
+    /// What follows, up to [`Node::EndIf`], happens only where the value is not zero.
+    If(Ref),
+    /// Ends what [`Node::If`] began.
+    EndIf,
+    /// Continues at an offset from this instruction where the condition is not zero, else goes on.
+    ExitIf(Ref, i64),
     /// Stops with an exception. Ends the block.
     Raise(u64, Ref),
     /// Calls as [`Node::Call`]; the operation says where control goes. Ends the block.
@@ -120,18 +129,25 @@ impl Node {
     /// Whether control may leave the block here with the guest's state observed.
     #[inline]
     pub fn may_stop(&self) -> bool {
-        self.has_effect() && !matches!(self, Node::Set(..) | Node::Float(..))
+        self.has_effect() && !matches!(self, Node::Set(..) | Node::Float(..) | Node::If(_) | Node::EndIf)
     }
 
     /// Calls `f` with each operand.
     #[inline]
     pub fn operands(&self, mut f: impl FnMut(Ref)) {
         match *self {
-            Node::Start { .. } | Node::Const(_) | Node::Address(_) | Node::Get(_) | Node::JumpBy(_) => {}
+            Node::Start { .. }
+            | Node::Const(_)
+            | Node::Address(_)
+            | Node::Get(_)
+            | Node::EndIf
+            | Node::JumpBy(_) => {}
             Node::Unary(_, a)
             | Node::Set(_, a)
             | Node::Raise(_, a)
             | Node::Jump(a)
+            | Node::If(a)
+            | Node::ExitIf(a, _)
             | Node::BranchIf(a, _)
             | Node::Load { addr: a, .. } => f(a),
             Node::Binary(_, a, b)
@@ -156,11 +172,18 @@ impl Node {
     #[inline]
     pub fn map_operands(&mut self, mut f: impl FnMut(Ref) -> Ref) {
         match self {
-            Node::Start { .. } | Node::Const(_) | Node::Address(_) | Node::Get(_) | Node::JumpBy(_) => {}
+            Node::Start { .. }
+            | Node::Const(_)
+            | Node::Address(_)
+            | Node::Get(_)
+            | Node::EndIf
+            | Node::JumpBy(_) => {}
             Node::Unary(_, a)
             | Node::Set(_, a)
             | Node::Raise(_, a)
             | Node::Jump(a)
+            | Node::If(a)
+            | Node::ExitIf(a, _)
             | Node::BranchIf(a, _)
             | Node::Load { addr: a, .. } => *a = f(*a),
             Node::Binary(_, a, b)
@@ -199,21 +222,35 @@ impl<C> Block<C> {
     /// Checks the shape: operands before uses, every instruction started once and in order, nothing after an end.
     pub fn verify(&self) -> Result<(), String> {
         let mut started = 0;
+        // The part under a condition that is open, and those before.
+        let (mut open, mut closed) = (None, Vec::new());
         for (at, node) in self.nodes.iter().enumerate() {
             let mut bad = None;
             node.operands(|operand| {
-                if operand.0 as usize >= at {
+                let operand_at = operand.0 as usize;
+                if operand_at >= at
+                    || closed.iter().any(|part: &std::ops::Range<usize>| part.contains(&operand_at))
+                {
                     bad = Some(operand);
                 }
             });
             if let Some(operand) = bad {
-                return Err(format!("v{at} uses v{} before it is made", operand.0));
+                return Err(format!("v{at} uses v{}, which is not made then", operand.0));
             }
             match node {
+                Node::Start { .. } if open.is_some() => {
+                    return Err(format!("v{at} starts under a condition"));
+                }
                 Node::Start { index, .. } if *index != started => {
                     return Err(format!("v{at} starts instruction {index}, expected {started}"));
                 }
                 Node::Start { .. } => started += 1,
+                Node::If(_) if open.is_some() => return Err(format!("v{at} is a condition in another")),
+                Node::If(_) => open = Some(at),
+                Node::EndIf => match open.take() {
+                    Some(from) => closed.push(from..at),
+                    None => return Err(format!("v{at} ends no condition")),
+                },
                 _ if started == 0 => return Err(format!("v{at} stands before the first instruction")),
                 Node::Call(call, _) | Node::Leave(call, _) if *call as usize >= self.calls.len() => {
                     return Err(format!("v{at} calls number {call}"));

@@ -21,6 +21,8 @@ pub struct Lifter<I: Isa> {
     calls: RefCell<Vec<I::Call>>,
     /// What each slot is known to hold, by number.
     slots: RefCell<Vec<Option<Ref>>>,
+    /// What the instruction writes, where that is not recorded as it comes.
+    writes: RefCell<Option<Vec<(Slot, Ref)>>>,
     instructions: Cell<u32>,
     offset: Cell<u32>,
     /// Offset behind the instruction that is recorded.
@@ -35,6 +37,7 @@ impl<I: Isa> Lifter<I> {
             nodes: RefCell::new(Vec::with_capacity(64)),
             calls: RefCell::new(Vec::new()),
             slots: RefCell::new(Vec::new()),
+            writes: RefCell::new(None),
             instructions: Cell::new(0),
             offset: Cell::new(0),
             end: Cell::new(0),
@@ -103,8 +106,53 @@ impl<I: Isa> Lifter<I> {
         parts(a, b).or_else(|| parts(b, a))
     }
 
+    /// Records what `body` does as happening only where `cond` is not zero. `effects`: it may do more than give values and write
+    /// slots. `body` must not end the block.
+    pub fn only_if<R>(&self, cond: Ref, effects: bool, body: impl FnOnce() -> R) -> Option<R> {
+        match self.constant(cond) {
+            Some(0) => return None,
+            Some(_) => return Some(body()),
+            None => {}
+        }
+        let before = self.slots.borrow().clone();
+        if effects {
+            self.push(Node::If(cond));
+        } else {
+            self.writes.replace(Some(Vec::new()));
+        }
+        let result = body();
+        if let Some(writes) = self.writes.take() {
+            // What is cheap to choose needs no jump.
+            if let [(slot, value)] = writes[..] {
+                let old = self.get(slot);
+                self.set(slot, self.select(cond, value, old));
+                return Some(result);
+            }
+            self.push(Node::If(cond));
+            writes.into_iter().for_each(|(slot, value)| self.set(slot, value));
+        }
+        self.push(Node::EndIf);
+        // Values from inside are none behind it.
+        let mut slots = self.slots.borrow_mut();
+        let kept = |slot: usize, value: Option<Ref>| value.filter(|_| before.get(slot) == Some(&value));
+        slots.iter_mut().enumerate().for_each(|(slot, value)| *value = kept(slot, *value));
+        Some(result)
+    }
+
+    /// Leaves the block for `offset` from this instruction where `cond` is not zero.
+    pub fn exit_if(&self, cond: Ref, offset: i64) {
+        if self.constant(cond) != Some(0) {
+            self.push(Node::ExitIf(cond, offset));
+        }
+    }
+
     /// Reads a slot.
     pub fn get(&self, slot: Slot) -> Ref {
+        if let Some(writes) = &*self.writes.borrow()
+            && let Some((_, value)) = writes.iter().rev().find(|(written, _)| *written == slot)
+        {
+            return *value;
+        }
         if let Some(Some(value)) = self.slots.borrow().get(slot.0 as usize) {
             return *value;
         }
@@ -124,6 +172,11 @@ impl<I: Isa> Lifter<I> {
 
     /// Writes a slot.
     pub fn set(&self, slot: Slot, value: Ref) {
+        if let Some(writes) = &mut *self.writes.borrow_mut() {
+            writes.retain(|(written, _)| *written != slot);
+            writes.push((slot, value));
+            return;
+        }
         let known = self.slots.borrow().get(slot.0 as usize).copied().flatten();
         if let Some(known) = known
             && (known == value

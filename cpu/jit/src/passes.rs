@@ -11,6 +11,8 @@ pub struct Scratch {
     left: Vec<bool>,
     /// Slots that are written again before the block can be left.
     overwritten: Vec<bool>,
+    /// The same behind a part under a condition.
+    behind: Vec<bool>,
     names: Vec<Ref>,
 }
 
@@ -20,7 +22,7 @@ pub struct Scratch {
 /// was recorded, except those after calls, which count as leaving. The start of an instruction is a place to leave only
 /// where the instruction before may have stopped.
 pub fn simplify<C>(block: &mut Block<C>, scratch: &mut Scratch) {
-    let Scratch { kept, left, overwritten, names } = scratch;
+    let Scratch { kept, left, overwritten, behind, names } = scratch;
     let mut stops = false;
     left.clear();
     left.extend(block.nodes.iter().map(|node| match node {
@@ -48,6 +50,12 @@ pub fn simplify<C>(block: &mut Block<C>, scratch: &mut Scratch) {
                 if let Some(place) = overwritten.get_mut(slot.0 as usize) {
                     *place = false;
                 }
+            }
+            Node::EndIf => behind.clone_from(overwritten),
+            // Either way, the part under the condition and what follows, or only that.
+            Node::If(_) => {
+                let both = overwritten.iter_mut().enumerate();
+                both.for_each(|(slot, place)| *place &= behind.get(slot).is_some_and(|place| *place));
             }
             _ if left[at] => overwritten.fill(false),
             _ => {}

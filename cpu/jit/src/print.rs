@@ -58,6 +58,9 @@ impl<C: Debug> Block<C> {
                 format!("raise {cause} ({}) if {}", values([value]), values([cond]))
             }
             Node::Call(number, args) => makes(format!("call {} {}", call(number), values(args))),
+            Node::If(cond) => format!("if {}", values([cond])),
+            Node::EndIf => "end if".into(),
+            Node::ExitIf(cond, by) => format!("leave for {by:+} if {}", values([cond])),
             Node::Raise(cause, value) => format!("raise {cause} ({})", values([value])),
             Node::Leave(number, args) => format!("leave to {} {}", call(number), values(args)),
             Node::Jump(target) => format!("jump {}", values([target])),

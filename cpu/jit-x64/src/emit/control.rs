@@ -54,6 +54,26 @@ impl Emitter<'_> {
         self.ended = true;
     }
 
+    /// The same, from the cold part.
+    pub(super) fn go_to_cold(&mut self, offset: i64) {
+        match self.is_in_page(offset) {
+            Some(offset) if offset == self.unit.offset => {
+                self.sink.jmp_cold(At::Hot(0));
+            }
+            Some(offset) => {
+                let here = self.sink.here_cold();
+                let fixup = self.sink.jmp_cold(here);
+                self.links.push((offset, fixup));
+                let stub = self.follow_stub(offset);
+                self.sink.lead(fixup, stub);
+            }
+            None => {
+                self.address(offset, true);
+                self.indirect(true);
+            }
+        }
+    }
+
     /// Continues at `offset` from the start of the page where the condition holds, else behind the block.
     pub(super) fn branch(&mut self, cc: Cc, offset: i64) {
         match self.is_in_page(offset) {

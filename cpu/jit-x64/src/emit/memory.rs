@@ -168,7 +168,8 @@ pub(super) fn group(nodes: &[Node], loc: &[Loc], groups: &mut Vec<Group>, group_
         let (addr, width, stores) = match *node {
             Node::Load { addr, width, .. } => (addr, width, false),
             Node::Store { addr, width, .. } => (addr, width, true),
-            Node::Call(..) => {
+            // Nor is what a part under a condition finds known behind it.
+            Node::Call(..) | Node::If(_) | Node::EndIf => {
                 open = groups.len();
                 continue;
             }

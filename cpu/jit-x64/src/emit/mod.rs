@@ -4,6 +4,7 @@
 //! temporary only between its making and its use; once it is written to a slot, the slot is where it is. What is
 //! overwritten while it is still needed moves away first. Comparisons and narrow sums wait for whoever uses them.
 
+mod conditional;
 mod control;
 mod float;
 mod integer;
@@ -76,6 +77,9 @@ pub struct Emitter<'a> {
     locked: u8,
     xlocked: u8,
     spills: u64,
+    /// Spill places that are not given out although their values are elsewhere: see `conditional`.
+    reserved: u64,
+    part: Option<conditional::Part>,
     /// The node that is emitted, and the instruction it belongs to.
     at: u32,
     index: u32,
@@ -108,6 +112,8 @@ impl<'a> Emitter<'a> {
             locked: 0,
             xlocked: 0,
             spills: 0,
+            reserved: 0,
+            part: None,
             at: 0,
             index: 0,
             offset: unit.offset,
@@ -225,6 +231,9 @@ impl<'a> Emitter<'a> {
                 Some(number) => self.call_helper(self.shared.call, number, [Some(a), Some(b), None]),
                 None => self.leave(),
             },
+            Node::If(cond) => self.begin_if(cond),
+            Node::EndIf => self.end_if(),
+            Node::ExitIf(cond, by) => self.exit_if(cond, self.offset as i64 + by),
             Node::Raise(..) | Node::Leave(..) => self.leave(),
             Node::Jump(target) => self.jump(target),
             Node::JumpBy(by) => self.go_to(self.offset as i64 + by),
@@ -311,7 +320,9 @@ fn defers(nodes: &[Node], node: &Node, user: &Node, at: u32) -> bool {
     }
     let Node::Binary(op, _, b) = *node else { return false };
     match *user {
-        Node::BranchIf(cond, _) | Node::RaiseIf(_, cond, _) if cond.0 == at => {
+        Node::BranchIf(cond, _) | Node::RaiseIf(_, cond, _) | Node::If(cond) | Node::ExitIf(cond, _)
+            if cond.0 == at =>
+        {
             matches!(op, Eq | Ne | Ltu | Lts | And)
         }
         Node::Select(cond, yes, no) if cond.0 == at && yes.0 != at && no.0 != at => {

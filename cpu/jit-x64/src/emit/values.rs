@@ -19,7 +19,7 @@ impl Emitter<'_> {
     }
 
     /// Whether a value is needed behind this node.
-    fn lives(&self, node: u32) -> bool {
+    pub(super) fn lives(&self, node: u32) -> bool {
         self.scratch.last[node as usize] > self.at
     }
 
@@ -90,7 +90,7 @@ impl Emitter<'_> {
     }
 
     /// Moves what a temporary holds elsewhere.
-    fn evict(&mut self, r: u8) {
+    pub(super) fn evict(&mut self, r: u8) {
         if let Owner::Node(node) = self.temps[r as usize] {
             match self.scratch.loc[node as usize] {
                 Loc::Both(_, slot) => self.scratch.loc[node as usize] = Loc::Slot(slot),
@@ -114,8 +114,8 @@ impl Emitter<'_> {
         self.xtemps[x as usize & 3] = Owner::Free;
     }
 
-    fn spill_place(&mut self) -> u8 {
-        let number = (!self.spills).trailing_zeros() as u8;
+    pub(super) fn spill_place(&mut self) -> u8 {
+        let number = (!(self.spills | self.reserved)).trailing_zeros() as u8;
         if number >= places::SPILLS {
             self.too_complex = true;
             return places::SPILLS - 1;
@@ -126,7 +126,7 @@ impl Emitter<'_> {
 
     /// A spill place that is not for a value; few are left for those.
     pub(super) fn spare_place(&mut self) -> Option<u8> {
-        let number = (!self.spills).trailing_zeros() as u8;
+        let number = (!(self.spills | self.reserved)).trailing_zeros() as u8;
         (number < places::SPILLS / 2).then(|| {
             self.spills |= 1 << number;
             number
@@ -134,7 +134,7 @@ impl Emitter<'_> {
     }
 
     /// Notes whose value a spill place holds, to give it back.
-    fn spilled(&mut self, node: u32, number: u8) {
+    pub(super) fn spilled(&mut self, node: u32, number: u8) {
         self.scratch.loc[node as usize] = Loc::Spill(number);
         self.scratch.spilled.push(node);
     }

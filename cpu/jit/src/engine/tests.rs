@@ -136,7 +136,12 @@ impl Rig {
             zero_extended: false,
         };
         let engine = Engine::new(Box::new(fake), layout, memory.clone());
-        Rig { engine, guest: Guest { frame: cpu_core::FrameBox::new(memory.clone(), false), flags: Cell::new(0) }, memory, log }
+        Rig {
+            engine,
+            guest: Guest { frame: cpu_core::FrameBox::new(memory.clone(), false), flags: Cell::new(0) },
+            memory,
+            log,
+        }
     }
 
     /// Compiles a block of 4 bytes at `paddr`, as decoded code, that jumps by as much.
