@@ -11,6 +11,7 @@
 //! * [`interp`]: runs a block, node by node: the definition of what nodes mean, which a back end has to match.
 //! * [`engine`]: compiled blocks by physical address, their links and invalidation.
 //! * [`backend`]: what a host architecture has to offer for that; [`helpers`]: what compiled code calls.
+//! * [`tier`]: which blocks of a core are compiled, and running them.
 //! * [`listing`]: compiled blocks as text.
 //!
 //! No instruction set and no host architecture is named here. An ISA says what its slots are and which operations it
@@ -33,6 +34,7 @@ pub mod lift;
 pub mod listing;
 pub mod passes;
 mod print;
+pub mod tier;
 
 pub use backend::{Backend, Code, Exit, Layout, Unit};
 pub use engine::{Costs, Engine, Stats};

@@ -1,144 +1,65 @@
-//! The compiled tier: which blocks are compiled, and running them.
+//! The compiled tier of a hart.
 //!
 //! Known exception to the two tiers being equal: a guest that changes the page-table entry of code that it runs, without
 //! a fence, may see the change (or the A bit set) at different instructions. What is remembered of where code is outlives the fetch
 //! TLB's entry, which the architecture allows, but not for the same time in both tiers.
 
-use cpu_core::{Block, GuestMemory};
-use cpu_jit::{Backend, Code, Engine, Exit, Listing, Node, Unit};
+use cpu_core::Block;
+use cpu_jit::tier::{Source, Tier};
+use cpu_jit::{GuestLine, Layout, Slot};
 
 use crate::exec::Op;
-use crate::quick::layout;
+use crate::isa;
+use crate::lift::Call;
 use crate::state::{State, mode};
 
-/// Executions after which a block is compiled, unless told otherwise.
-pub const HOT: u32 = 24;
+pub use cpu_jit::tier::HOT;
 
 /// Blocks of a hart as host code.
-pub(crate) struct Compiler<const XLEN: u32> {
-    pub engine: Engine<State<XLEN>>,
-    /// Executions of a block before it is compiled.
-    hot: u32,
-    /// The jump cache has missed: what is found next belongs into it.
-    missed: bool,
-    /// The next instruction is one for the interpreter.
-    interpret: bool,
-    /// Page offsets at which compiled code must not run past.
-    stops: Vec<u32>,
-    calls: Vec<Option<u64>>,
-    /// What is to be listed.
-    pub listing: Option<Listing>,
-}
+pub(crate) type Compiler<const XLEN: u32> = Tier<State<XLEN>>;
 
-impl<const XLEN: u32> Compiler<XLEN> {
-    pub fn new(backend: Box<dyn Backend>, memory: GuestMemory, hot: u32) -> Self {
-        Compiler {
-            engine: Engine::new(backend, layout::<XLEN>(), memory),
-            hot,
-            missed: false,
-            interpret: false,
-            stops: Vec::new(),
-            calls: Vec::new(),
-            listing: None,
-        }
+impl<const XLEN: u32> Source for State<XLEN> {
+    type Op = Op<XLEN>;
+    type Call = Call;
+
+    fn layout() -> Layout {
+        crate::quick::layout::<XLEN>()
     }
 
-    /// Keeps blocks with these addresses uncompiled.
-    pub fn set_breakpoints(&mut self, state: &State<XLEN>, addresses: &[u64]) {
-        self.stops = addresses.iter().map(|address| (address & 0xfff) as u32).collect();
-        self.engine.clear(&state.frame);
+    fn mode(&self) -> u32 {
+        State::mode(self)
     }
 
-    /// What was going on has been overtaken by an interrupt or the like.
-    pub fn start(&mut self) {
-        self.missed = false;
-        self.interpret = false;
+    fn is_flat(mode: u32) -> bool {
+        mode & mode::FLAT != 0
     }
 
-    /// Runs the block at `pc` and what follows it, as far as they are compiled, up to `limit` instructions of this run. False
-    /// if nothing was run: the interpreter has to run the block.
-    #[inline]
-    pub fn run(&mut self, state: &State<XLEN>, block: &Block<Op<XLEN>>, limit: u64) -> bool {
-        let room = limit - state.executed.get();
-        if std::mem::take(&mut self.interpret) || room < block.ops.len() as u64 {
-            self.missed = false;
-            return false;
-        }
-        self.engine.sync(&state.frame);
-        let Some(code) = self.code(state, block) else {
-            self.missed = false;
-            return false;
+    fn lift(&self, block: &Block<Op<XLEN>>) -> cpu_jit::Block<Call> {
+        crate::exec::lift(self, block)
+    }
+
+    fn number(call: &Call) -> Option<u64> {
+        call.number()
+    }
+
+    fn guest_lines(&self, block: &Block<Op<XLEN>>) -> Vec<GuestLine> {
+        let start = self.frame.pc.get();
+        let mut offset = 0;
+        let line = |op: &Op<XLEN>| {
+            let len = op.len();
+            let bits = self.memory.read_le(block.paddr + offset, len).unwrap_or(0) as u32;
+            let address = Self::mask_address(start.wrapping_add(offset));
+            offset += len as u64;
+            GuestLine {
+                address,
+                word: format!("{bits:0digits$x}", digits = 2 * len),
+                text: isa::disassemble(bits, address, &self.config.extensions),
+            }
         };
-        if std::mem::take(&mut self.missed) {
-            self.engine.remember(&state.frame, state.frame.pc.get(), code);
-        }
-        // More than any machine runs at once would not fit.
-        let room = room.min(i64::MAX as u64 / 2);
-        state.frame.remaining.set(room as i64);
-        match self.engine.run(state, code) {
-            Exit::Follow | Exit::Budget => {}
-            Exit::Lookup => self.missed = true,
-            Exit::Interpret => self.interpret = true,
-        }
-        let done = room - state.frame.remaining.get() as u64;
-        state.executed.set(state.executed.get() + done);
-        true
+        block.ops.iter().map(line).collect()
     }
 
-    fn code(&mut self, state: &State<XLEN>, block: &Block<Op<XLEN>>) -> Option<Code> {
-        let (generation, code) = block.code.get();
-        if generation == self.engine.generation() {
-            return (code != 0).then_some(Code(code));
-        }
-        if block.second.is_some() || !block.whole_page {
-            return None;
-        }
-        let heat = block.heat.get().saturating_add(1);
-        block.heat.set(heat);
-        if heat < self.hot {
-            return None;
-        }
-        let place = (block.paddr, state.mode());
-        let code = self.engine.lookup(place).or_else(|| self.compile(state, block, place));
-        // What can not be compiled will not do better next time.
-        block.code.set((self.engine.generation(), code.map_or(0, |code| code.0)));
-        code
+    fn slot_name(slot: Slot) -> String {
+        crate::listing::slot_name(slot)
     }
-
-    #[cold]
-    fn compile(&mut self, state: &State<XLEN>, block: &Block<Op<XLEN>>, place: (u64, u32)) -> Option<Code> {
-        let offset = (block.paddr & 0xfff) as u32;
-        if self.stops.iter().any(|stop| (offset..offset + block.bytes).contains(stop)) {
-            return None;
-        }
-        let begin = self.engine.clock();
-        let lifted = crate::exec::lift(state, block);
-        self.calls.clear();
-        self.calls.extend(lifted.calls.iter().map(|call| call.number()));
-        let unit = Unit {
-            nodes: &lifted.nodes,
-            calls: &self.calls,
-            instructions: lifted.instructions,
-            bytes: lifted.bytes,
-            offset,
-            flat: place.1 & mode::FLAT != 0,
-        };
-        if unit
-            .nodes
-            .iter()
-            .find(|node| node.has_effect() && !matches!(node, Node::Start { .. }))
-            .is_some_and(leaves)
-        {
-            return None;
-        }
-        let code = self.engine.compile(place, &state.frame, &unit);
-        self.engine.note_cost(begin, lifted.instructions);
-        self.list(state, block, &lifted);
-        code
-    }
-}
-
-/// Whether all that compiled code could do is to leave.
-fn leaves(node: &Node) -> bool {
-    matches!(node, Node::Leave(..) | Node::Raise(..))
 }

@@ -21,7 +21,7 @@ use crate::sys::{Sys, access_fault, cause};
 const MAX_OPS: usize = 64;
 
 /// A predecoded instruction.
-pub(crate) struct Op<const XLEN: u32> {
+pub struct Op<const XLEN: u32> {
     run: Handler<State<XLEN>>,
     operands: Operands,
     len: u8,
@@ -224,8 +224,9 @@ fn run<const XLEN: u32>(
             let Some(block) = blocks.get(index) else { break };
             if let Some(compiler) = compiler
                 && !*step_over
-                && compiler.run(state, block, limit)
+                && let Some(done) = compiler.run(state, block, limit - state.executed.get())
             {
+                state.executed.set(state.executed.get() + done.executed);
                 continue;
             }
             let mut n = (block.ops.len() as u64).min(limit - state.executed.get()) as usize;

@@ -201,11 +201,7 @@ impl Hart {
     /// Lists blocks as they are compiled. Call it after [`Hart::set_backend`]. Gives which registers of the host hold which of
     /// the guest's; `None` without a compiler.
     pub fn set_listing(&mut self, listing: Option<cpu_jit::Listing>) -> Option<String> {
-        each!(mut self, cpu => cpu.compiler.as_mut().map(|compiler| {
-            compiler.engine.annotate(listing.is_some());
-            compiler.listing = listing;
-            cpu_jit::listing::pins(compiler.engine.backend(), &crate::listing::slot_name)
-        }))
+        each!(mut self, cpu => cpu.compiler.as_mut().map(|compiler| compiler.set_listing(listing)))
     }
 
     /// Data accesses that went other ways than the TLB.
