@@ -6,6 +6,7 @@ use crate::config::ArmConfig;
 use crate::exec::Cpu;
 use crate::isa;
 use crate::registers::{Place, Registers};
+use crate::state::State;
 use crate::sys::table::Word;
 use crate::{saved, slot};
 
@@ -116,6 +117,21 @@ impl ArmCore {
     /// shows that what is recorded means what is run.
     pub fn set_lifted(&mut self, on: bool) {
         self.cpu.set_lifted(on);
+    }
+
+    /// Compiles blocks by `backend` once they have run `hot` times (0: at once); `None`: only interprets. The results are the same.
+    pub fn set_backend(&mut self, backend: Option<Box<dyn cpu_jit::Backend>>, hot: u32) {
+        self.cpu.set_backend(backend, hot);
+    }
+
+    /// The compiler's figures, clock and listing; `None` without one.
+    pub fn compiler(&mut self) -> Option<&mut cpu_jit::tier::Tier<State>> {
+        self.cpu.compiler.as_mut()
+    }
+
+    /// The same, to look at.
+    pub fn compiler_view(&self) -> Option<&cpu_jit::tier::Tier<State>> {
+        self.cpu.compiler.as_ref()
     }
 
     /// Instructions predecoded into blocks so far, for statistics.

@@ -7,13 +7,16 @@
 use std::collections::HashMap;
 
 use cpu_core::{Block, BlockCache, Bus, Counter, Exit, Flow, GuestMemory, Next, Ran, Semantics, Time};
+use cpu_jit::Backend;
 
 use crate::access::Fault;
 use crate::cause;
+use crate::compile::Compiler;
 use crate::config::ArmConfig;
 use crate::isa::dispatch::{Handler, handler};
 use crate::isa::{self, Features, Id, Operands, flags};
 use crate::lift::{Call, Instruction};
+use crate::slot;
 use crate::state::{State, mode};
 
 /// The longest block, but for the rest of an IT block. Short, so that a budget rarely cuts one.
@@ -23,7 +26,7 @@ const MAX_OPS: usize = 64;
 pub(crate) const ALWAYS: u8 = 14;
 
 /// A predecoded instruction.
-pub(crate) struct Op {
+pub struct Op {
     run: Handler<State>,
     pub operands: Operands,
     pub len: u8,
@@ -42,7 +45,7 @@ pub(crate) fn advance(it: u8) -> u8 {
 }
 
 /// Blocks recorded in the compiler's representation, by number, with the serial of what they were made from. `None`: the block
-/// has conditions, and is interpreted.
+/// is interpreted.
 #[derive(Default)]
 pub(crate) struct Lifted {
     blocks: HashMap<u32, (u64, Option<cpu_jit::Block<Call>>)>,
@@ -56,6 +59,7 @@ pub(crate) struct Cpu {
     breakpoints: Vec<u64>,
     step_over: bool,
     lifted: Option<Lifted>,
+    pub compiler: Option<Compiler>,
 }
 
 impl Cpu {
@@ -67,6 +71,7 @@ impl Cpu {
             breakpoints: Vec::new(),
             step_over: false,
             lifted: None,
+            compiler: None,
         }
     }
 
@@ -86,6 +91,22 @@ impl Cpu {
         self.breakpoints = addresses.to_vec();
         self.breakpoints.sort_unstable();
         self.breakpoints.dedup();
+        if let Some(compiler) = &mut self.compiler {
+            compiler.set_breakpoints(&self.state, &self.breakpoints);
+        }
+    }
+
+    /// Compiles blocks that have run `hot` times.
+    pub fn set_backend(&mut self, backend: Option<Box<dyn Backend>>, hot: u32) {
+        let state = &self.state;
+        let windowed = backend.as_ref().is_some_and(|backend| backend.can_fault());
+        state.windowed.set(state.frame.tlb.window.is_open() && windowed);
+        // What was decoded or named before depends on it.
+        state.flush_all();
+        self.compiler = backend.map(|backend| Compiler::new(backend, state.memory.clone(), hot));
+        if let Some(compiler) = &mut self.compiler {
+            compiler.set_breakpoints(state, &self.breakpoints);
+        }
     }
 
     pub fn step_over_breakpoint(&mut self) {
@@ -117,8 +138,9 @@ impl Cpu {
             return Ran { executed: 0, exit: Exit::Wait };
         }
         self.state.enter(start, bus.counter());
-        let Cpu { state, blocks, breakpoints, step_over, lifted } = self;
-        let exit = state.bus.enter(bus, || run(state, blocks, breakpoints, step_over, lifted, budget));
+        let Cpu { state, blocks, breakpoints, step_over, lifted, compiler } = self;
+        let exit =
+            state.bus.enter(bus, || run(state, blocks, breakpoints, step_over, lifted, compiler, budget));
         let executed = state.executed.replace(0);
         state.total.set(state.total.get().wrapping_add(executed));
         Ran { executed, exit }
@@ -225,6 +247,7 @@ fn run(
     breakpoints: &[u64],
     step_over: &mut bool,
     lifted: &mut Option<Lifted>,
+    compiler: &mut Option<Compiler>,
     budget: u64,
 ) -> Exit {
     loop {
@@ -250,10 +273,19 @@ fn run(
             continue;
         }
         let limit = budget.min(state.timer_at.get());
+        if let Some(compiler) = compiler {
+            compiler.start();
+        }
         while state.executed.get() < limit {
             let pc = state.frame.pc.get();
             let Some(index) = find(state, blocks, pc) else { break };
             let Some(block) = blocks.get(index) else { break };
+            if let Some(compiler) = compiler
+                && !*step_over
+                && crate::compile::run(compiler, state, block, limit - state.executed.get())
+            {
+                continue;
+            }
             let mut n = (block.ops.len() as u64).min(limit - state.executed.get()) as usize;
             if !breakpoints.is_empty() {
                 if std::mem::take(step_over) {
@@ -330,6 +362,8 @@ fn run_lifted(state: &State, block: &Block<Op>, index: u32, lifted: &mut Lifted)
     state.block_end.set(start.wrapping_add(block.bytes as u64) & 0xffff_ffff);
     state.leave.set(false);
     let (done, flow) = cpu_jit::run(lifted, state, start, values);
+    // What it says is what the instruction itself says.
+    state.cell(slot::ITSTATE).set(0);
     let bytes: u64 = block.ops.iter().take(done as usize).map(|op| op.len as u64).sum();
     let behind = start.wrapping_add(bytes);
     let Some(last) = block.ops.get((done as usize).wrapping_sub(1)) else { return };
@@ -348,15 +382,23 @@ fn run_lifted(state: &State, block: &Block<Op>, index: u32, lifted: &mut Lifted)
     state.finish(done);
 }
 
-/// Records a block; `None` if one of its instructions has a condition.
+/// Records a block; `None` if it begins or ends inside of an IT block, whose ITSTATE would have to go along, or if it has floating
+/// point by other rules than those at reset.
 pub(crate) fn lift(state: &State, block: &Block<Op>) -> Option<cpu_jit::Block<Call>> {
-    if block.ops.iter().any(|op| op.cond != ALWAYS) {
+    let (first, last) = (block.ops.first()?, block.ops.last()?);
+    if first.it != 0 || last.after != 0 {
         return None;
     }
-    let instructions =
-        block.ops.iter().map(|op| Instruction { id: op.id, operands: &op.operands, len: op.len });
-    let lifted = crate::lift::lift(state.strict.get(), instructions);
-    debug_assert_eq!(lifted.verify(), Ok(()));
+    let is_float = |op: &Op| op.id.is_some_and(|id| id.flags() & flags::FLOAT != 0);
+    if state.mode() & mode::PLAIN_FLOAT == 0 && block.ops.iter().any(is_float) {
+        return None;
+    }
+    let instruction = |op| {
+        let &Op { id, ref operands, len, cond, it, .. } = op;
+        Instruction { id, operands, len, cond, it }
+    };
+    let lifted = crate::lift::lift(state.strict.get(), block.ops.iter().map(instruction));
+    debug_assert_eq!(lifted.verify(), Ok(()), "{lifted}");
     Some(lifted)
 }
 

@@ -9,6 +9,7 @@
 //! * `state`, `access`, `exec`: the consumer that runs them: state in cells ([`slot`]s), memory through the TLB, predecoded
 //!   blocks.
 //! * [`lift`]: the same meanings recorded in the compiler's representation, and run from there.
+//! * `compile`, `quick`: which blocks are compiled, and what compiled code asks of the core.
 //! * `special`: the special-purpose registers, by MRS, MSR and CPS.
 //! * [`sys`]: exceptions, NVIC, system control space, MPU.
 //!
@@ -16,11 +17,13 @@
 
 mod access;
 pub mod cause;
+mod compile;
 pub mod config;
 mod core;
 mod exec;
 pub mod isa;
 pub mod lift;
+mod quick;
 mod registers;
 mod saved;
 mod sem;

@@ -1,10 +1,12 @@
 //! The M profile on the compiler's intermediate representation: what a recorder needs to record, and what a core needs to run
 //! what was recorded.
 
-use cpu_core::{Flow, Next, Semantics, SemanticsExt, Width};
+use cpu_core::{Flow, Next, Rounding, Semantics, SemanticsExt, Width};
 use cpu_jit::passes::Scratch;
 use cpu_jit::{Block, Ended, Guest, Isa, Lifter, Ref, Slot};
 
+use crate::exec::ALWAYS;
+use crate::isa::flags::{BRANCH, JUMP, SYSTEM};
 use crate::isa::{Id, Operands};
 use crate::semantics::{Arm, System};
 use crate::state::{State, Trapped};
@@ -41,6 +43,14 @@ pub enum Call {
 impl Isa for Thumb {
     type Call = Call;
     const FLOAT_FLAGS: Option<Slot> = Some(Slot(slot::FLOAT_FLAGS));
+
+    /// Blocks with floating point are recorded only while FPSCR asks for what it asks for at reset.
+    fn rounding(&self, rounding: Rounding) -> Rounding {
+        match rounding {
+            Rounding::Dynamic => Rounding::Static(cpu_fp::Round::NearestEven),
+            rounding => rounding,
+        }
+    }
 }
 
 impl Arm for Lifter<Thumb> {
@@ -146,31 +156,68 @@ impl Guest<Call> for State {
     }
 }
 
-/// An instruction to record, without a condition.
+/// An instruction to record.
 pub(crate) struct Instruction<'a> {
     /// `None` for one that raises the cause in the immediate.
     pub id: Option<Id>,
     pub operands: &'a Operands,
     /// In bytes.
     pub len: u8,
+    /// Under which condition it runs.
+    pub cond: u8,
+    /// ITSTATE before it.
+    pub it: u8,
 }
 
-/// Records instructions, of which only the last may jump.
+/// Records instructions, of which only the last may jump. The first is outside of IT blocks, and so is what follows the last.
 pub(crate) fn lift<'a>(strict: bool, instructions: impl IntoIterator<Item = Instruction<'a>>) -> Block<Call> {
     let lifter = Lifter::new(Thumb { strict });
-    for Instruction { id, operands, len } in instructions {
-        lifter.start(len as u32);
-        let ended = match id {
-            Some(id) => crate::isa::dispatch::execute(&lifter, id, operands) != Ok(Next::Fall),
+    let mut in_it_block = false;
+    let state = |it: u8| lifter.set_slot(slot::ITSTATE, lifter.imm(it as u64));
+    for instruction in instructions {
+        lifter.start(instruction.len as u32);
+        if in_it_block && instruction.it == 0 {
+            state(0);
+        }
+        in_it_block = instruction.it != 0;
+        let condition =
+            (instruction.cond != ALWAYS).then(|| crate::sem::condition(&lifter, instruction.cond));
+        let jumps = instruction.id.is_some_and(|id| id.flags() & (JUMP | BRANCH | SYSTEM) != 0);
+        let record = || match instruction.id {
+            Some(id) => crate::isa::dispatch::execute(&lifter, id, instruction.operands) != Ok(Next::Fall),
             None => {
                 let zero = lifter.imm(0);
-                lifter.raise(operands.imm as u64, zero);
+                lifter.raise(instruction.operands.imm as u64, zero);
                 true
+            }
+        };
+        let ended = match condition {
+            // Where it does not run, the block ends all the same: the last of an IT block.
+            Some(condition) if jumps || instruction.id.is_none() => {
+                state(0);
+                lifter.exit_if(lifter.eq(condition, lifter.imm(0)), instruction.len as i64);
+                state(instruction.it);
+                record()
+            }
+            Some(condition) => {
+                state(instruction.it);
+                // One that stops does so under the condition, and the block goes on.
+                lifter.only_if(condition, record);
+                false
+            }
+            None => {
+                if in_it_block {
+                    state(instruction.it);
+                }
+                record()
             }
         };
         if ended {
             break;
         }
+    }
+    if in_it_block {
+        lifter.set_before_end(Slot(slot::ITSTATE), 0);
     }
     let mut block = lifter.finish();
     cpu_jit::passes::simplify(&mut block, &mut Scratch::default());

@@ -20,6 +20,8 @@ pub const Q: u16 = 20;
 pub const GE: u16 = 21;
 /// CCR.DIV_0_TRP, 0 or 1: kept by `sys`.
 pub const DIVIDE_TRAP: u16 = 22;
+/// ITSTATE of the instruction that compiled code leaves to the interpreter, if that is in an IT block; 0 while interpreting.
+pub const ITSTATE: u16 = 23;
 /// `s0` to `s31` start here, 32 raw bits each; `dN` is the pair from `s2N`.
 pub const FLOAT: u16 = 32;
 /// Cumulative floating-point flags, as [`cpu_fp::Flags`], without what compiled code has raised and not handed over yet.

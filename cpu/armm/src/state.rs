@@ -30,6 +30,8 @@ pub(crate) mod mode {
     pub const FLOAT: u32 = 1 << 9;
     /// FPSCR asks for round to nearest without flush to zero and default NaN.
     pub const PLAIN_FLOAT: u32 = 1 << 10;
+    /// Every access to memory is allowed; for compiled code only.
+    pub const FLAT: u32 = 1 << 11;
 }
 
 /// A core's state: the interpreter's [`Semantics`].
@@ -38,6 +40,8 @@ pub struct State {
     pub(crate) memory: GuestMemory,
     /// Registers as [`crate::slot`] numbers them, `pc`, the contexts of `update_contexts`, the TLB.
     pub(crate) frame: FrameBox,
+    /// Compiled code may reach memory in the frame's window.
+    pub(crate) windowed: Cell<bool>,
     pub(crate) bus: BusScope,
     pub(crate) sys: sys::System,
 
@@ -82,6 +86,7 @@ impl State {
     pub(crate) fn new(config: ArmConfig, memory: GuestMemory) -> Self {
         let mut state = State {
             frame: FrameBox::new(memory.clone(), true),
+            windowed: Cell::new(false),
             memory,
             bus: BusScope::default(),
             sys: sys::System::new(&config),
@@ -160,7 +165,8 @@ impl State {
         let strict = if self.strict.get() { mode::STRICT } else { 0 };
         let float = if self.float_ready() { mode::FLOAT } else { 0 };
         let plain = if self.sys.fpscr.get() & sys::FPSCR_MODES == 0 { mode::PLAIN_FLOAT } else { 0 };
-        strict | float | plain
+        let flat = if self.windowed.get() && !self.protects() { mode::FLAT } else { 0 };
+        strict | float | plain | flat
     }
 
     /// Rounding and rules of floating-point instructions.

@@ -8,6 +8,7 @@ mod rng;
 use cpu_armm::isa::{self, Id, flags};
 use cpu_armm::{ArmConfig, ArmCore};
 use cpu_core::{Core, EmptyBus, GuestMemory, MemoryKind, RegionSpec, Time};
+use cpu_jit_x64::X64;
 use rng::Rng;
 
 const CODE: u64 = 0x1000;
@@ -17,18 +18,29 @@ const RAM_SIZE: u64 = 0x4000;
 /// Instructions of one scene.
 const LENGTH: usize = 12;
 
+/// What runs the instructions.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+enum Tier {
+    Interpreted,
+    Recorded,
+    Compiled,
+}
+
 struct Side {
     core: ArmCore,
     memory: GuestMemory,
 }
 
 impl Side {
-    fn new(config: ArmConfig, lifted: bool) -> Side {
+    fn new(config: ArmConfig, tier: Tier) -> Side {
         let region =
             |name: &str, base, size| RegionSpec { name: name.into(), base, size, kind: MemoryKind::Ram };
         let memory = GuestMemory::new(vec![region("code", 0, 0x2000), region("ram", RAM, RAM_SIZE)]).unwrap();
         let mut core = ArmCore::new(config, memory.clone());
-        core.set_lifted(lifted);
+        core.set_lifted(tier == Tier::Recorded);
+        if tier == Tier::Compiled {
+            core.set_backend(Some(Box::new(X64::new(4 << 20).unwrap())), 0);
+        }
         Side { core, memory }
     }
 
@@ -83,7 +95,8 @@ fn bytes(id: Id, word: u32) -> Vec<u8> {
 
 fn all_instructions(config: ArmConfig) {
     let rounds = Rng::from_env("LOCKSTEP_ROUNDS", 12);
-    let mut sides = [Side::new(config.clone(), false), Side::new(config.clone(), true)];
+    let mut sides =
+        [Tier::Interpreted, Tier::Recorded, Tier::Compiled].map(|tier| Side::new(config.clone(), tier));
     let features = config.features();
     let mut rng = Rng::new(Rng::from_env("LOCKSTEP_SEED", 1));
     let straight: Vec<Id> = Id::ALL
@@ -91,13 +104,21 @@ fn all_instructions(config: ArmConfig) {
         .filter(|id| id.available(&features))
         .filter(|id| id.flags() & (flags::JUMP | flags::BRANCH | flags::SYSTEM | flags::IF_THEN) == 0)
         .collect();
+    let conditional: Vec<Id> = Id::ALL
+        .into_iter()
+        .filter(|id| id.available(&features) && id.flags() & flags::IF_THEN != 0)
+        .collect();
     for id in Id::ALL.into_iter().filter(|id| id.available(&features)) {
         for round in 0..rounds {
             let mut code = Vec::new();
             let mut texts = Vec::new();
             let place = rng.below(LENGTH as u64) as usize;
             for i in 0..LENGTH {
-                let id = if i == place { id } else { rng.pick(&straight) };
+                let id = match rng.below(8) {
+                    _ if i == place => id,
+                    0 if !conditional.is_empty() => rng.pick(&conditional),
+                    _ => rng.pick(&straight),
+                };
                 let word = isa::random_of(id, &mut || rng.next(), &features).unwrap();
                 texts.push(format!("{} {word:#x}", id.name()));
                 code.extend(bytes(id, word));
@@ -112,22 +133,22 @@ fn all_instructions(config: ArmConfig) {
                     .each_mut()
                     .map(|side| side.core.run(&mut EmptyBus, Time(step * 1_000_000), 2 * LENGTH as u64));
                 let why = || format!("{} round {round} step {step}: {texts:#?}", id.name());
-                assert_eq!(ran[0], ran[1], "{}", why());
-                if sides[0].core.save() != sides[1].core.save() {
-                    let show = |side: &Side| (0..15).map(|r| side.core.r(r)).collect::<Vec<_>>();
-                    let [a, b] = &sides;
-                    panic!(
-                        "{}\n{:x?} pc {:#x} xpsr {:#x}\n{:x?} pc {:#x} xpsr {:#x}",
+                let [reference, others @ ..] = &sides;
+                for (other, tier) in others.iter().zip(["recorded", "compiled"]) {
+                    let show = |side: &Side| {
+                        let registers: Vec<_> = (0..15).map(|r| side.core.r(r)).collect();
+                        format!("{registers:x?} pc {:#x} xpsr {:#x}", side.core.pc(), side.core.xpsr())
+                    };
+                    assert!(
+                        ran.iter().all(|other| *other == ran[0])
+                            && reference.core.save() == other.core.save()
+                            && reference.contents() == other.contents(),
+                        "{tier}: {}\n{ran:?}\n{}\n{}",
                         why(),
-                        show(a),
-                        a.core.pc(),
-                        a.core.xpsr(),
-                        show(b),
-                        b.core.pc(),
-                        b.core.xpsr()
+                        show(reference),
+                        show(other),
                     );
                 }
-                assert!(sides[0].contents() == sides[1].contents(), "{}", why());
             }
         }
     }

@@ -246,6 +246,11 @@ impl Bytes {
         }
     }
 
+    /// `d = 2 * a + disp`, of words.
+    pub fn lea_twice(&mut self, d: u8, a: u8, disp: i32) {
+        dynasm!(self ; .arch x64 ; lea Rd(d), [DWORD Rq(a) + Rq(a) + disp]);
+    }
+
     /// `d = a rotated right`
     pub fn rorx(&mut self, size: Size, d: u8, a: u8, amount: u8) {
         match size {
@@ -371,9 +376,10 @@ impl Bytes {
     }
 
     /// `x = [a + b + disp]`, a double.
-    pub fn load_x(&mut self, x: u8, a: u8, b: u8, disp: i32) {
-        sum!(self, disp, |m| match () {
-            () => { vmovsd Rx(x), QWORD } {}
+    pub fn load_x(&mut self, x: u8, (a, b, disp): (u8, u8, i32), bytes: u64) {
+        sum!(self, disp, |m| match bytes {
+            4 => { vmovss Rx(x), DWORD } {}
+            _ => { vmovsd Rx(x), QWORD } {}
         } a b);
     }
 
@@ -403,6 +409,11 @@ impl Bytes {
     /// `general register = x`
     pub fn movq_from_x(&mut self, r: u8, x: u8) {
         dynasm!(self ; .arch x64 ; vmovq Rq(r), Rx(x));
+    }
+
+    /// `d = x`, 4 bytes, zero-extended.
+    pub fn movd_from_x(&mut self, d: u8, x: u8) {
+        dynasm!(self ; .arch x64 ; vmovd Rd(d), Rx(x));
     }
 
     /// `x = y`

@@ -2,7 +2,9 @@
 
 use std::cell::Cell;
 
-use cpu_core::{Binary, FloatFormat, FloatOp, GuestMemory, MemoryKind, RegionSpec, Rmw, Rounding, Unary, Width};
+use cpu_core::{
+    Binary, FloatFormat, FloatOp, GuestMemory, MemoryKind, RegionSpec, Rmw, Rounding, Unary, Width,
+};
 use cpu_fp::Round;
 use cpu_jit::helpers::Helpers;
 use cpu_jit::ir::{Node, Ref};
@@ -18,6 +20,7 @@ fn layout() -> Layout {
         float_flags: Slot(65),
         address_bits: 64,
         zero_extended: false,
+        float_rules: cpu_jit::FloatRules::RiscV,
     }
 }
 

@@ -30,6 +30,15 @@ pub enum Exit {
     Budget,
 }
 
+/// Whose rules floating point follows where hosts and guests differ.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub enum FloatRules {
+    /// One NaN comes out, tininess is detected after rounding; singles are boxed in 64-bit registers.
+    RiscV,
+    /// NaNs are passed on by Arm's order, tininess is detected before rounding; singles are zero-extended.
+    Arm,
+}
+
 /// What a machine of one instruction set looks like to compiled code.
 #[derive(Copy, Clone, Debug)]
 pub struct Layout {
@@ -43,6 +52,8 @@ pub struct Layout {
     pub address_bits: u32,
     /// Slots that hold registers hold them zero-extended from `address_bits`.
     pub zero_extended: bool,
+    /// What the guest's floating point is like.
+    pub float_rules: FloatRules,
 }
 
 /// A block to compile.

@@ -36,7 +36,7 @@ pub mod passes;
 mod print;
 pub mod tier;
 
-pub use backend::{Backend, Code, Exit, Layout, Unit};
+pub use backend::{Backend, Code, Exit, FloatRules, Layout, Unit};
 pub use engine::{Costs, Engine, Stats};
 pub use helpers::Quick;
 pub use interp::{Guest, run};
@@ -50,4 +50,9 @@ pub trait Isa {
     type Call: Copy + std::fmt::Debug;
     /// The slot that floating-point operations add their flags to.
     const FLOAT_FLAGS: Option<Slot> = None;
+
+    /// What a rounding comes to where it is recorded.
+    fn rounding(&self, rounding: cpu_core::Rounding) -> cpu_core::Rounding {
+        rounding
+    }
 }

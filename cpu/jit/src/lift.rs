@@ -23,6 +23,7 @@ pub struct Lifter<I: Isa> {
     slots: RefCell<Vec<Option<Ref>>>,
     /// What the instruction writes, where that is not recorded as it comes.
     writes: RefCell<Option<Vec<(Slot, Ref)>>>,
+    under_condition: Cell<bool>,
     instructions: Cell<u32>,
     offset: Cell<u32>,
     /// Offset behind the instruction that is recorded.
@@ -38,6 +39,7 @@ impl<I: Isa> Lifter<I> {
             calls: RefCell::new(Vec::new()),
             slots: RefCell::new(Vec::new()),
             writes: RefCell::new(None),
+            under_condition: Cell::new(false),
             instructions: Cell::new(0),
             offset: Cell::new(0),
             end: Cell::new(0),
@@ -106,37 +108,61 @@ impl<I: Isa> Lifter<I> {
         parts(a, b).or_else(|| parts(b, a))
     }
 
-    /// Records what `body` does as happening only where `cond` is not zero. `effects`: it may do more than give values and write
-    /// slots. `body` must not end the block.
-    pub fn only_if<R>(&self, cond: Ref, effects: bool, body: impl FnOnce() -> R) -> Option<R> {
+    /// Records what `body` does as happening only where `cond` is not zero. `body` must not end the block; it is called again
+    /// where it does more than make values and write slots.
+    pub fn only_if<R>(&self, cond: Ref, body: impl Fn() -> R) -> Option<R> {
         match self.constant(cond) {
             Some(0) => return None,
-            Some(_) => return Some(body()),
+            Some(_) => {
+                self.under_condition.set(true);
+                let result = body();
+                self.under_condition.set(false);
+                return Some(result);
+            }
             None => {}
         }
         let before = self.slots.borrow().clone();
-        if effects {
-            self.push(Node::If(cond));
-        } else {
-            self.writes.replace(Some(Vec::new()));
-        }
-        let result = body();
-        if let Some(writes) = self.writes.take() {
+        let (start, calls) = (self.nodes.borrow().len(), self.calls.borrow().len());
+        self.under_condition.set(true);
+        self.writes.replace(Some(Vec::new()));
+        let mut result = body();
+        let writes = self.writes.take().unwrap_or_default();
+        let effects = self.nodes.borrow()[start..].iter().any(Node::has_effect);
+        if let ([(slot, value)], false) = (&writes[..], effects) {
             // What is cheap to choose needs no jump.
-            if let [(slot, value)] = writes[..] {
-                let old = self.get(slot);
-                self.set(slot, self.select(cond, value, old));
-                return Some(result);
-            }
+            self.under_condition.set(false);
+            let old = self.get(*slot);
+            self.set(*slot, self.select(cond, *value, old));
+            return Some(result);
+        }
+        if effects {
+            self.nodes.borrow_mut().truncate(start);
+            self.calls.borrow_mut().truncate(calls);
+            self.slots.borrow_mut().clone_from(&before);
+            self.push(Node::If(cond));
+            result = body();
+        } else {
             self.push(Node::If(cond));
             writes.into_iter().for_each(|(slot, value)| self.set(slot, value));
         }
         self.push(Node::EndIf);
+        self.under_condition.set(false);
         // Values from inside are none behind it.
-        let mut slots = self.slots.borrow_mut();
-        let kept = |slot: usize, value: Option<Ref>| value.filter(|_| before.get(slot) == Some(&value));
-        slots.iter_mut().enumerate().for_each(|(slot, value)| *value = kept(slot, *value));
+        for (slot, value) in self.slots.borrow_mut().iter_mut().enumerate() {
+            *value = value.filter(|value| before.get(slot) == Some(&Some(*value)));
+        }
         Some(result)
+    }
+
+    /// Writes a number to a slot at the end of the block, before control goes on; not where its last instruction stops or calls.
+    pub fn set_before_end(&self, slot: Slot, value: u64) {
+        let last = self.nodes.borrow_mut().pop_if(|node| node.ends());
+        if !matches!(last, Some(Node::Leave(..) | Node::Raise(..))) {
+            self.set(slot, self.imm(value));
+        }
+        if let Some(last) = last {
+            self.push(last);
+        }
     }
 
     /// Leaves the block for `offset` from this instruction where `cond` is not zero.
@@ -291,7 +317,7 @@ impl<I: Isa> Semantics for Lifter<I> {
         {
             *known = None;
         }
-        self.push(Node::Float(op, format, rounding, args))
+        self.push(Node::Float(op, format, self.isa.rounding(rounding), args))
     }
 
     fn pc(&self) -> Ref {
@@ -324,7 +350,13 @@ impl<I: Isa> Semantics for Lifter<I> {
     }
 
     fn raise(&self, cause: u64, value: Ref) -> Ended {
-        self.push(Node::Raise(cause, value));
+        if self.under_condition.get() {
+            // The block goes on behind it.
+            let always = self.imm(1);
+            self.push(Node::RaiseIf(cause, always, value));
+        } else {
+            self.push(Node::Raise(cause, value));
+        }
         Ended(())
     }
 

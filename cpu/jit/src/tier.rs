@@ -25,8 +25,8 @@ pub trait Source: Quick {
     fn mode(&self) -> u32;
     /// Whether data addresses are physical and unrestricted in that mode ([`Unit::flat`]).
     fn is_flat(mode: u32) -> bool;
-    /// The block as nodes.
-    fn lift(&self, block: &Predecoded<Self::Op>) -> Block<Self::Call>;
+    /// The block as nodes; `None` if it is one that is not compiled.
+    fn lift(&self, block: &Predecoded<Self::Op>) -> Option<Block<Self::Call>>;
     /// The number by which compiled code calls an operation; `None` for what the interpreter runs.
     fn number(call: &Self::Call) -> Option<u64>;
     /// The block's instructions, for a listing. It starts at the program counter.
@@ -149,7 +149,7 @@ impl<G: Source> Tier<G> {
             return None;
         }
         let begin = self.engine.clock();
-        let lifted = guest.lift(block);
+        let lifted = guest.lift(block)?;
         self.calls.clear();
         self.calls.extend(lifted.calls.iter().map(G::number));
         let unit = Unit {

@@ -34,8 +34,8 @@ impl<const XLEN: u32> Source for State<XLEN> {
         mode & mode::FLAT != 0
     }
 
-    fn lift(&self, block: &Block<Op<XLEN>>) -> cpu_jit::Block<Call> {
-        crate::exec::lift(self, block)
+    fn lift(&self, block: &Block<Op<XLEN>>) -> Option<cpu_jit::Block<Call>> {
+        Some(crate::exec::lift(self, block))
     }
 
     fn number(call: &Call) -> Option<u64> {

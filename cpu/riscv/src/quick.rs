@@ -32,6 +32,7 @@ pub(crate) fn layout<const XLEN: u32>() -> Layout {
         address_bits: XLEN,
         // A word stands sign-extended in its slot.
         zero_extended: false,
+        float_rules: cpu_jit::FloatRules::RiscV,
     }
 }
 

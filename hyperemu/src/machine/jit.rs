@@ -1,7 +1,7 @@
 //! The compiler of a machine's cores.
 
 use crate::machine::{Cpu, Machine};
-use cpu_jit::Listing;
+use cpu_jit::{Backend, Listing};
 use cpu_jit_x64::{Unavailable, X64};
 use std::io::Write;
 use std::ops::RangeInclusive;
@@ -23,13 +23,23 @@ impl Machine {
     /// Gives each core a compiler with `bytes` of code memory. An error leaves the machine interpreting.
     pub fn set_jit(&mut self, mode: JitMode, bytes: usize) -> Result<(), Unavailable> {
         for cpu in &mut self.cores {
-            let Cpu::RiscV(hart) = cpu else { continue };
-            match mode {
-                JitMode::Off => hart.set_backend(None, 0),
-                JitMode::On => hart.set_backend(Some(Box::new(X64::new(bytes)?)), cpu_riscv::HOT),
-                JitMode::Sync => hart.set_backend(Some(Box::new(X64::new(bytes)?)), 0),
+            let (backend, hot): (Option<Box<dyn Backend>>, u32) = match mode {
+                JitMode::Off => (None, 0),
+                JitMode::On => (Some(Box::new(X64::new(bytes)?)), cpu_jit::tier::HOT),
+                JitMode::Sync => (Some(Box::new(X64::new(bytes)?)), 0),
+            };
+            match cpu {
+                Cpu::RiscV(hart) => {
+                    hart.set_backend(backend, hot);
+                    hart.set_compile_clock(monotonic_ns);
+                }
+                Cpu::Arm(core) => {
+                    core.set_backend(backend, hot);
+                    if let Some(compiler) = core.compiler() {
+                        compiler.engine.set_clock(Some(monotonic_ns));
+                    }
+                }
             }
-            hart.set_compile_clock(monotonic_ns);
         }
         Ok(())
     }
@@ -41,7 +51,6 @@ impl Machine {
         let count = self.cores.len();
         let mut pins = None;
         for (number, cpu) in self.cores.iter_mut().enumerate() {
-            let Cpu::RiscV(hart) = cpu else { continue };
             let out = out.clone();
             let write = move |text: &str| {
                 if let Ok(mut out) = out.lock() {
@@ -52,7 +61,10 @@ impl Machine {
             };
             let listing =
                 Listing { addresses: addresses.clone(), host_addresses: true, write: Box::new(write) };
-            pins = hart.set_listing(Some(listing));
+            pins = match cpu {
+                Cpu::RiscV(hart) => hart.set_listing(Some(listing)),
+                Cpu::Arm(core) => core.compiler().map(|compiler| compiler.set_listing(Some(listing))),
+            };
         }
         if let (Some(pins), Ok(mut out)) = (&pins, out.lock()) {
             let _ = writeln!(out, "registers: {pins}\n");
@@ -64,8 +76,11 @@ impl Machine {
     pub fn jit_stats(&self) -> cpu_jit::Stats {
         let mut sum = cpu_jit::Stats::default();
         for cpu in &self.cores {
-            let Cpu::RiscV(hart) = cpu else { continue };
-            if let Some(stats) = hart.compiler_stats() {
+            let stats = match cpu {
+                Cpu::RiscV(hart) => hart.compiler_stats(),
+                Cpu::Arm(core) => core.compiler_view().map(|compiler| compiler.engine.stats),
+            };
+            if let Some(stats) = stats {
                 sum.add(&stats);
             }
         }
@@ -76,8 +91,11 @@ impl Machine {
     pub fn jit_costs(&self) -> cpu_jit::Costs {
         let mut sum = cpu_jit::Costs::default();
         for cpu in &self.cores {
-            let Cpu::RiscV(hart) = cpu else { continue };
-            if let Some(costs) = hart.compile_costs() {
+            let costs = match cpu {
+                Cpu::RiscV(hart) => hart.compile_costs(),
+                Cpu::Arm(core) => core.compiler_view().map(|compiler| &compiler.engine.costs),
+            };
+            if let Some(costs) = costs {
                 sum.add(costs);
             }
         }

@@ -324,6 +324,11 @@ impl State {
         who.privileged as u32 | (self.sys.mpu.applies(who) as u32) << 1
     }
 
+    /// Whether the MPU applies to accesses now.
+    pub(crate) fn protects(&self) -> bool {
+        self.sys.mpu.applies(self.accessor(self.privileged()))
+    }
+
     /// After a change of CCR: what other parts of the core keep of it.
     fn ccr_changed(&self) {
         let ccr = self.sys.get(Word::Ccr);

@@ -6,6 +6,7 @@
 
 use cpu_core::{Binary, FloatFormat, FloatOp, Rounding};
 use cpu_fp::Round as Toward;
+use cpu_jit::FloatRules;
 use cpu_jit::ir::{Node, Ref};
 
 use super::{Emitter, Loc, Owner};
@@ -19,11 +20,11 @@ const SIGN: u64 = 1 << 63;
 const BOX: u64 = 0xffff_ffff << 32;
 
 /// Whether `node` is better made by `user`, a floating-point operation: a changed sign, or the low half of a register.
-pub(super) fn defers(nodes: &[Node], node: &Node, user: &Node, at: u32) -> bool {
+pub(super) fn defers(nodes: &[Node], node: &Node, user: &Node, at: u32, rules: FloatRules) -> bool {
     let Node::Binary(op, _, b) = *node else { return false };
     let Some(Node::Const(constant)) = nodes.get(b.0 as usize) else { return false };
     let Node::Float(what, format, rounding, args) = *user else { return false };
-    if !inline(what, format, rounding) {
+    if rules == FloatRules::Arm || !inline(what, format, rounding) {
         return false;
     }
     match (op, format) {
@@ -64,13 +65,19 @@ fn inline(op: FloatOp, format: FloatFormat, rounding: Rounding) -> bool {
 impl Emitter<'_> {
     pub(super) fn float(&mut self, op: FloatOp, format: FloatFormat, rounding: Rounding, args: [Ref; 3]) {
         use FloatOp::*;
-        if !inline(op, format, rounding) {
+        let arm = self.places.layout.float_rules == FloatRules::Arm;
+        // Arm's M profile has singles; the few doubles are steps of conversions.
+        if !inline(op, format, rounding) || arm && (format != FloatFormat::F32 || matches!(op, Convert(_))) {
             let code = cpu_jit::helpers::float_code(op, format, rounding);
             self.call_helper(self.shared.float, code, args.map(Some));
             return;
         }
         let double = format == FloatFormat::F64;
         let [a, b, c] = args;
+        if arm && matches!(op, Add | Sub | Mul | Div | MulAdd | Sqrt) {
+            self.arm_single(op, rounding, args);
+            return;
+        }
         match op {
             Add => self.arithmetic(Arith::Add, double, a, b),
             Sub => self.arithmetic(Arith::Sub, double, a, b),
@@ -202,6 +209,59 @@ impl Emitter<'_> {
         let back = self.sink.here();
         self.sink.jmp_cold(back);
         // There may be no fifth temporary.
+        if self.next_slot().is_some_and(|slot| matches!(self.places.of(slot), Place::X(_))) {
+            let d = self.define_x();
+            self.sink.hot.mov_x(d, t);
+            self.defined_x(d);
+        } else {
+            self.defined_x(t);
+        }
+    }
+
+    /// A single by Arm's rules. Where a NaN comes out, or the least normal number, which was tiny if it was rounded up, the exact
+    /// helper does it again; it adds to the flags what the host did not see.
+    fn arm_single(&mut self, op: FloatOp, rounding: Rounding, args: [Ref; 3]) {
+        // Bits without sign, minus what makes the cases one range: the least normal number, zero and NaNs are above the limit.
+        const SHIFT: i32 = -0x0100_0001;
+        const ZERO: i32 = SHIFT;
+        const LIMIT: i32 = 0xfdff_ffff_u32 as i32;
+        let [a, b, c] = args;
+        let count = match op {
+            FloatOp::Sqrt => 1,
+            FloatOp::MulAdd => 3,
+            _ => 2,
+        };
+        let x = self.x(a);
+        let y = if count > 1 { self.x(b) } else { x };
+        let z = if count > 2 { self.x(c) } else { y };
+        let t = self.scratch_x();
+        let hot = &mut self.sink.hot;
+        match op {
+            FloatOp::Add => hot.arith(Arith::Add, false, t, x, y),
+            FloatOp::Sub => hot.arith(Arith::Sub, false, t, x, y),
+            FloatOp::Mul => hot.arith(Arith::Mul, false, t, x, y),
+            FloatOp::Div => hot.arith(Arith::Div, false, t, x, y),
+            FloatOp::Sqrt => hot.sqrt(false, t, x),
+            _ => {
+                hot.mov_x(t, z);
+                hot.multiply_add(false, false, false, t, x, y);
+            }
+        }
+        let r = self.scratch();
+        self.sink.hot.movd_from_x(r, t);
+        self.sink.hot.lea_twice(r, r, SHIFT);
+        self.sink.hot.cmp(crate::asm::Size::D, r, Op::Imm(LIMIT));
+        let cold = self.sink.here_cold();
+        self.sink.jcc(Cc::A, cold);
+        let back = self.sink.here();
+        self.sink.cold.cmp(crate::asm::Size::D, r, Op::Imm(ZERO));
+        self.sink.jcc_cold(Cc::E, back);
+        for (x, arg) in [(x, ARG0), (y, ARG1), (z, ARG2)].into_iter().take(count) {
+            self.sink.cold.store_x_home(arg, x);
+        }
+        self.call_cold(op, FloatFormat::F32, rounding);
+        self.sink.cold.load_x_home(t, ARG0);
+        self.sink.jmp_cold(back);
         if self.next_slot().is_some_and(|slot| matches!(self.places.of(slot), Place::X(_))) {
             let d = self.define_x();
             self.sink.hot.mov_x(d, t);

@@ -78,17 +78,15 @@ struct Check {
     /// Bits of the last byte's address that the tag is compared with: the page, and those that must be zero.
     keep: i32,
     table: i32,
-    /// Of the sum of base and distance.
-    size: Size,
 }
 
 impl Check {
     /// Leaves the entry's place in `t`, and flags that say whether it is the one.
     fn emit(&self, b: &mut Bytes, t: u8, u: u8) {
-        let &Check { base, first, last, keep, table, size } = self;
+        let &Check { base, first, last, keep, table } = self;
         let mut from = base;
         if first != 0 {
-            b.lea(size, u, base, first);
+            b.lea(Q, u, base, first);
             from = u;
         }
         b.rorx(Q, t, from, 12 - ENTRY_SHIFT as u8);
@@ -96,7 +94,7 @@ impl Check {
         match last {
             _ if last == first && first != 0 => {}
             0 => b.mov(u, Op::Reg(base)),
-            _ => b.lea(size, u, base, last),
+            _ => b.lea(Q, u, base, last),
         }
         b.and(Q, u, Op::Imm(keep));
         b.or(Q, u, Op::Home(places::DATA_CONTEXT));
@@ -228,7 +226,8 @@ impl Emitter<'_> {
     /// The check of one access.
     fn check(&self, base: u8, offset: i32, width: Width, table: i32) -> Check {
         let keep = -4096 | (width.bytes() as i32 - 1);
-        Check { base, first: offset, last: offset, keep, table, size: self.address_size() }
+        // A sum that passes the end of a 32-bit address space is in no entry.
+        Check { base, first: offset, last: offset, keep, table }
     }
 
     fn address_size(&self) -> Size {
@@ -317,7 +316,10 @@ impl Emitter<'_> {
         let a = self.address_reg(base);
         let mut found = self.translate(a, offset, width, places::TLB_READ);
         let vector = match slot {
-            Some((slot, Place::X(x))) if width == Width::B8 => Some((slot, x)),
+            // A single loads zero-extended.
+            Some((slot, Place::X(x))) if width == Width::B8 || width == Width::B4 && !signed => {
+                Some((slot, x))
+            }
             _ => None,
         };
         let d = match slot {
@@ -325,7 +327,7 @@ impl Emitter<'_> {
             _ => found.t,
         };
         let read = |b: &mut Bytes, (host, a, offset)| match vector {
-            Some((_, x)) => b.load_x(x, host, a, offset),
+            Some((_, x)) => b.load_x(x, (host, a, offset), width.bytes()),
             None => b.load(d, (host, a, offset), width.bytes(), signed),
         };
         read(&mut self.sink.hot, found.host(a, offset));

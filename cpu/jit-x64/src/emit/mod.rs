@@ -12,8 +12,8 @@ mod memory;
 mod values;
 
 use cpu_core::Unary;
-use cpu_jit::Unit;
 use cpu_jit::ir::{Node, Ref};
+use cpu_jit::{FloatRules, Unit};
 
 use crate::asm::Op;
 use crate::places::{self, Place, Places};
@@ -130,9 +130,16 @@ impl<'a> Emitter<'a> {
         let nodes = self.unit.nodes;
         for (at, node) in nodes.iter().enumerate() {
             self.at = at as u32;
+            if self.ended {
+                // Only a part under a condition was left.
+                if !matches!(node, Node::EndIf) {
+                    continue;
+                }
+                self.ended = false;
+            }
             self.node(node);
             self.end_of_node();
-            if self.ended {
+            if self.ended && self.part.is_none() {
                 break;
             }
         }
@@ -146,6 +153,7 @@ impl<'a> Emitter<'a> {
     fn plan(&mut self) {
         let nodes = self.unit.nodes;
         let (flat, zero_extended) = (self.unit.flat, self.places.layout.zero_extended);
+        let rules = self.places.layout.float_rules;
         let Scratch { last, user, loc, aliases, spilled, groups, group_of } = &mut *self.scratch;
         aliases.clear();
         spilled.clear();
@@ -168,7 +176,7 @@ impl<'a> Emitter<'a> {
             let Some(only) = nodes.get(user[at] as usize) else { continue };
             // A word's shift takes it from where it is, which a narrow sum that waits for it is not.
             let deep = matches!(*node, Node::Unary(_, word) if loc[word.0 as usize] == Loc::Deferred);
-            if !deep && defers(nodes, node, only, at as u32)
+            if !deep && defers(nodes, node, only, at as u32, rules)
                 || flat && memory::defers_to_window(nodes, loc, node, only, at as u32, zero_extended)
             {
                 loc[at] = Loc::Deferred;
@@ -308,7 +316,7 @@ impl<'a> Emitter<'a> {
 }
 
 /// Whether `node` is better made by its only user.
-fn defers(nodes: &[Node], node: &Node, user: &Node, at: u32) -> bool {
+fn defers(nodes: &[Node], node: &Node, user: &Node, at: u32, rules: FloatRules) -> bool {
     use cpu_core::Binary::*;
     let constant = |r: Ref| match nodes.get(r.0 as usize) {
         Some(Node::Const(value)) => Some(*value),
@@ -337,7 +345,7 @@ fn defers(nodes: &[Node], node: &Node, user: &Node, at: u32) -> bool {
             Shl => constant(b).is_some_and(|amount| amount < 32),
             _ => false,
         },
-        Node::Float(..) => float::defers(nodes, node, user, at),
+        Node::Float(..) => float::defers(nodes, node, user, at, rules),
         Node::Load { addr, .. } if addr.0 == at => memory::defers(nodes, node),
         Node::Store { addr, value, .. } if addr.0 == at && value.0 != at => memory::defers(nodes, node),
         // Shifts take their amount modulo their width themselves.

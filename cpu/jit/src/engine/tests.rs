@@ -134,6 +134,7 @@ impl Rig {
             float_flags: Slot(0),
             address_bits: 64,
             zero_extended: false,
+            float_rules: crate::FloatRules::RiscV,
         };
         let engine = Engine::new(Box::new(fake), layout, memory.clone());
         Rig {
