@@ -23,7 +23,7 @@ pub const SUPERVISOR_CALL: u64 = 10;
 /// BKPT that is no semihosting call (DebugMonitor or HardFault, B3.2.16). Value: its immediate.
 pub const BREAKPOINT: u64 = 11;
 /// Not a fault: the instruction is complete but for a branch to the value, an address whose bit 0 is clear or which may be
-/// an EXC_RETURN value. See `branch_exchange` of [`crate::semantics`].
+/// an EXC_RETURN value. See [`crate::semantics::Arm::exchange`].
 pub const EXCHANGE: u64 = 12;
 /// Not a fault: the FPU has to be made ready, and the instruction to run after that. Value: 0.
 pub(crate) const PREPARE_FLOAT: u64 = 13;

@@ -286,7 +286,7 @@ impl Nvic {
 
     /// The part of a priority that decides about preemption.
     pub fn group(&self, priority: i16) -> i16 {
-        if priority < 0 { priority } else { priority & !((2 << self.prigroup.get()) - 1) }
+        if priority < 0 { priority } else { priority & !((2 << (self.prigroup.get() & 7)) - 1) }
     }
 
     /// The execution priority: of what is active, raised by `masks`. [`THREAD_PRIORITY`] when nothing is.

@@ -50,9 +50,17 @@ fn load(memory: &GuestMemory, elf: &[u8]) {
     }
 }
 
-/// Runs an image to its semihosting call, in pieces of `piece` instructions, through sleeps; gives what it printed. Each piece runs
-/// on a core of its own, restored from the one before, where `renew`.
-fn run(name: &str, piece: u64, renew: bool) -> String {
+#[derive(Copy, Clone, PartialEq, Debug)]
+enum How {
+    Interpreted,
+    /// By way of the compiler's representation.
+    Recorded,
+    /// Each piece on a core of its own, restored from the one before.
+    Renewed,
+}
+
+/// Runs an image to its semihosting call, in pieces of `piece` instructions, through sleeps; gives what it printed.
+fn run(name: &str, piece: u64, how: How) -> String {
     let region = |name: &str, base, size| RegionSpec { name: name.into(), base, size, kind: MemoryKind::Ram };
     let regions = vec![region("code", 0, 0x40_0000), region("ram", 0x2000_0000, 0x40_0000)];
     let memory = GuestMemory::new(regions).unwrap();
@@ -60,9 +68,10 @@ fn run(name: &str, piece: u64, renew: bool) -> String {
     let core = if name.starts_with("v6m") { ArmConfig::cortex_m0() } else { ArmConfig::cortex_m4f() };
     let config = ArmConfig { irqs: 32, semihosting: true, period: Time(40_000), ..core };
     let mut core = ArmCore::new(config.clone(), memory.clone());
+    core.set_lifted(how == How::Recorded);
     let (mut uart, mut now) = (Uart::default(), Time::ZERO);
     while now < Time::from_ms(1000) {
-        if renew {
+        if how == How::Renewed {
             let saved = core.save();
             core = ArmCore::new(config.clone(), memory.clone());
             core.restore(&saved).unwrap();
@@ -91,11 +100,17 @@ fn exceptions_are_taken_as_the_committed_logs_say() {
         let expected = std::fs::read_to_string(images().join(name).with_extension("log")).unwrap();
         // A new core costs more than many instructions.
         let (short, long) = if name == "random" { (61, 49_999) } else { (7, 211) };
-        for (piece, renew) in [(1_000_000, false), (short, false), (long, true)] {
-            let found = run(&format!("{name}.elf"), piece, renew);
+        let ways = [
+            (1_000_000, How::Interpreted),
+            (short, How::Interpreted),
+            (long, How::Renewed),
+            (1_000_000, How::Recorded),
+        ];
+        for (piece, how) in ways {
+            let found = run(&format!("{name}.elf"), piece, how);
             let differs = expected.lines().zip(found.lines()).enumerate().find(|(_, (a, b))| a != b);
-            assert_eq!(differs, None, "{name} in pieces of {piece}");
-            assert_eq!(found.len(), expected.len(), "{name} in pieces of {piece}");
+            assert_eq!(differs, None, "{name} in pieces of {piece}, {how:?}");
+            assert_eq!(found.len(), expected.len(), "{name} in pieces of {piece}, {how:?}");
         }
     }
 }
