@@ -1,4 +1,4 @@
-//! Exceptions of the M profile on the board mps2-an386: the programs of `firmware/armm-tests`.
+//! Exceptions of the M profile on the boards mps2-an386 and microbit: the programs of `firmware/armm-tests`.
 
 use machine_tests::Emulator;
 use std::path::{Path, PathBuf};
@@ -45,6 +45,12 @@ fn exceptions_are_those_of_the_manual() {
             assert_same(&log(name), &emulated(name, jit));
         }
     }
+}
+
+#[test]
+fn armv6m_has_exceptions_of_its_own() {
+    let run = Emulator::plain(["--machine", "microbit", "--semihosting", "--timeout", "30s"]);
+    assert_same(&log("v6m"), &run.arg(image("v6m")).run().ends_with(0).text());
 }
 
 /// A program under one of QEMU's boards: what it prints on the serial port and by semihosting.
