@@ -2,7 +2,7 @@
 //!
 //! Follows the nRF52840 Product Specification v1.7, chapter 6.35. Once software enables the block and its pull-up, the
 //! host (`usb_host.rs`) resets and enumerates the device and offers its serial or HCI function as a serial port. It
-//! visits the bus four times a frame of 1 ms; a transaction takes no time. An address that the host sets is taken
+//! visits the bus four times a frame of 1 ms; a transaction takes no time. The request to set the address is answered
 //! without software, as in hardware.
 //!
 //! Left out: isochronous endpoints, suspend, remote wake-up, low power, driving the lines by hand, and data toggles.
@@ -88,6 +88,9 @@ const VISITS_PER_FRAME: u32 = 4;
 /// A device that does not finish a control transfer in so many visits is reset.
 const PATIENCE: u32 = 5 * 1000 * VISITS_PER_FRAME;
 
+/// The request that hardware answers without software, which sees it all the same.
+const SET_ADDRESS: [u8; 2] = [0, 5];
+
 /// One direction of an endpoint.
 #[derive(Clone, Default, PartialEq, Eq, Debug, Serialize, Deserialize)]
 struct Endpoint {
@@ -119,17 +122,16 @@ pub struct Usbd {
     setup: [u8; 8],
     host: UsbHost,
     transfer: Option<Transfer>,
+    /// The control transfer that the host makes next.
+    next: Option<Control>,
     visits: u32,
 }
 
 impl Usbd {
     /// Starts a control transfer: the setup stage.
     fn begin(&mut self, block: &mut Block, ctx: &mut Ctx, control: Control) {
-        const SET_ADDRESS: [u8; 2] = [0, 5];
         if control.setup[..2] == SET_ADDRESS {
             self.bank[UsbAddr] = u32::from(control.setup[2] & 0x7f);
-            self.finish(block, ctx, Some(Vec::new()));
-            return;
         }
         self.setup = control.setup;
         (self.into[0].packet, self.out[0].packet, self.out[0].open) = (None, None, false);
@@ -137,12 +139,11 @@ impl Usbd {
         block.raise(ctx, event::EP0SETUP);
     }
 
-    /// Ends a control transfer: with the data, or refused.
-    fn finish(&mut self, block: &mut Block, ctx: &mut Ctx, data: Option<Vec<u8>>) {
+    /// Ends a control transfer: with the data, or refused. The host makes the next one when it visits the bus again.
+    fn finish(&mut self, ctx: &mut Ctx, data: Option<Vec<u8>>) {
         self.transfer = None;
-        if let Some(next) = self.host.done(data.as_deref()) {
-            self.begin(block, ctx, next);
-        } else if self.host.stage == Stage::Failed {
+        self.next = self.host.done(data.as_deref());
+        if self.host.stage == Stage::Failed {
             ctx.complain("the USB host finds no serial or HCI function");
         }
     }
@@ -157,7 +158,12 @@ impl Usbd {
             ctx.schedule_in(token::RESET, SETTLE);
             return;
         }
-        if transfer.control.is_in() {
+        if self.setup[..2] == SET_ADDRESS {
+            // Hardware has answered; the host gives the device two milliseconds.
+            if transfer.visits > 2 * VISITS_PER_FRAME {
+                self.finish(ctx, Some(Vec::new()));
+            }
+        } else if transfer.control.is_in() {
             let Some(packet) = self.into[0].packet.take() else { return };
             transfer.control.data.extend_from_slice(&packet);
             block.raise(ctx, event::EP0DATADONE);
@@ -175,7 +181,7 @@ impl Usbd {
     fn visit(&mut self, block: &mut Block, ctx: &mut Ctx) {
         if self.transfer.is_some() {
             self.advance(block, ctx);
-        } else if let Some(control) = self.host.next_command() {
+        } else if let Some(control) = self.next.take().or_else(|| self.host.next_command()) {
             self.begin(block, ctx, control);
         }
         let endpoints = self.host.endpoints;
@@ -234,18 +240,16 @@ impl Usbd {
         self.bank[UsbAddr] = 0;
         self.transfer = None;
         block.raise(ctx, event::USBRESET);
-        let first = self.host.attach();
+        self.next = Some(self.host.attach());
         // Software needs a moment to see the reset before the first setup.
-        self.transfer = Some(Transfer { control: first, sent: 0, visits: 0 });
         ctx.schedule_in(token::VISIT, Time::from_ms(10));
-        self.visits = u32::MAX;
     }
 
     fn connect(&mut self, ctx: &mut Ctx) {
         let connected = self.bank[Enable] & self.bank[UsbPullup] != 0;
         if !connected {
             self.host.detach();
-            self.transfer = None;
+            (self.transfer, self.next) = (None, None);
             ctx.cancel(token::RESET);
             ctx.cancel(token::VISIT);
         } else if self.host.stage == Stage::Detached && ctx.due(token::RESET).is_none() {
@@ -312,12 +316,12 @@ impl Peripheral for Usbd {
                 if let Some(transfer) = self.transfer.take() {
                     let mut data = if transfer.control.is_in() { transfer.control.data } else { Vec::new() };
                     data.truncate(u16::from_le_bytes([self.setup[6], self.setup[7]]).into());
-                    self.finish(block, ctx, Some(data));
+                    self.finish(ctx, Some(data));
                 }
             }
             task::EP0STALL => {
-                if self.transfer.is_some() {
-                    self.finish(block, ctx, None);
+                if self.transfer.is_some() && self.setup[..2] != SET_ADDRESS {
+                    self.finish(ctx, None);
                 }
             }
             _ => ctx.unimplemented(task.into(), true, "isochronous endpoints and lines by hand"),
@@ -332,6 +336,7 @@ impl Peripheral for Usbd {
             0x480..0x4a0 => Some(self.setup[word(0x480)].into()),
             0x4a0..0x4c0 => Some(self.out[word(0x4a0)].packet.as_ref().map_or(0, Vec::len) as u32),
             0x4c0 => Some(1 << 16),
+            0x800..0xffc => Some(0),
             offset => match self.bank.at(offset) {
                 Some(register) => Some(self.bank.read(register)),
                 None => self.endpoint(offset).map(|register| *register),
@@ -384,14 +389,7 @@ impl Peripheral for Usbd {
                     self.bank[FrameCntr] = (self.bank[FrameCntr] + 1) & 0x7ff;
                     block.raise(ctx, event::SOF);
                 }
-                match self.transfer.take() {
-                    // The first of all, whose setup has waited.
-                    Some(transfer) if self.visits == 0 => self.begin(block, ctx, transfer.control),
-                    transfer => {
-                        self.transfer = transfer;
-                        self.visit(block, ctx);
-                    }
-                }
+                self.visit(block, ctx);
             }
         }
     }
@@ -468,7 +466,8 @@ mod tests {
             ];
             parts.concat()[index]
         });
-        assert_eq!((setup(&mut bench)[6], bench.read32(0x470)), (9, 1), "the address was set");
+        assert_eq!((setup(&mut bench)[..3].to_vec(), bench.read32(0x470)), (vec![0, 5, 1], 1));
+        assert_eq!(setup(&mut bench)[6], 9, "hardware has answered");
         answer(&mut bench, &configuration[..9]);
         assert_eq!(setup(&mut bench)[6], 67);
         answer(&mut bench, &configuration);
