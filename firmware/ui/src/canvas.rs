@@ -303,6 +303,9 @@ impl<'a, P: Pixel> Canvas<'a, P> {
     pub fn stroke(&mut self, from: Point, to: Point, width: i32, color: Color) {
         let stroke = Stroke::new(from, to, width);
         let bounds = stroke.bounds();
+        if bounds.intersection(&self.clip).is_zero_sized() {
+            return;
+        }
         let (x0, _, x1, _) = edges(bounds);
         for y in self.rows(bounds) {
             let (left, right) = stroke.reach(y);

@@ -21,7 +21,7 @@ pub(crate) struct Mask {
 type Fixed = (i32, i32);
 
 /// Accumulators held at once: a glyph is made in strips of as many rows as these cover, so that a watch's memory suffices.
-const CELLS: usize = 2048;
+const CELLS: usize = 512;
 
 /// Draws the rows `rows`, counted from the baseline, of `segments` (in 1/1024 em) at `size` pixels an em.
 pub(crate) fn fill(segments: Segments, size: u32, rows: Range<i32>) -> Mask {

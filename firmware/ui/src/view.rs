@@ -50,6 +50,9 @@ pub(crate) enum Widget {
     Ring { thickness: i32, from: u32, sweep: u32, color: Color },
     /// A stroke with round ends, in sixteenths of a pixel.
     Stroke { from: Point, to: Point, width: i32, color: Color },
+    /// Strokes along the radii of the circle in the item's rectangle, so many in a whole turn, from `inner` to `outer`
+    /// sixteenths of a pixel; of each `skip` of them, from the top on, the first is left out.
+    Ticks { count: u32, skip: u32, inner: i32, outer: i32, width: i32, color: Color },
     /// A part of a curve, as [`Canvas::curve`] draws it.
     Curve { points: [u8; CURVE_POINTS], step: i32, width: i32, color: Color },
 }
@@ -142,6 +145,18 @@ impl Item {
                 canvas.arc(self.rect, *thickness, *from, *sweep, *color);
             }
             Widget::Stroke { from, to, width, color } => canvas.stroke(*from, *to, *width, *color),
+            Widget::Ticks { count, skip, inner, outer, width, color } => {
+                let (x0, y0, x1, y1) = edges(self.rect);
+                let at = |turn: u32, radius: i32| {
+                    let part = |v: i32| (v * radius + (1 << 14)) >> 15;
+                    let (sin, cos) = (crate::trig::sin(turn), crate::trig::cos(turn));
+                    Point::new((x0 + x1) * 8 + part(sin), (y0 + y1) * 8 - part(cos))
+                };
+                for i in (0..*count).filter(|i| *skip == 0 || i % skip != 0) {
+                    let turn = i * 65_536 / count;
+                    canvas.stroke(at(turn, *inner), at(turn, *outer), *width, *color);
+                }
+            }
             Widget::Curve { points, step, width, color } => {
                 canvas.curve(self.rect, points, *step, *width, *color);
             }
@@ -169,6 +184,13 @@ impl View {
         let spare = |pixels: u32, units: u32| (pixels as i32 - ((i64::from(units) * scale) >> 16) as i32) / 2;
         let origin = Point::new(spare(screen.width, design.width), spare(screen.height, design.height));
         Self { form, scale, origin, items: Vec::new() }
+    }
+
+    /// Makes room for as many items as are to come: a list that grows by itself takes three times the memory for a moment.
+    #[must_use]
+    pub fn with_capacity(mut self, items: usize) -> Self {
+        self.items.reserve_exact(items);
+        self
     }
 
     /// The form the view is laid out for.
@@ -256,6 +278,16 @@ impl View {
             |p: Point| Point::new(self.px(p.x) + self.origin.x * 16, self.px(p.y) + self.origin.y * 16);
         let (from, to, width) = (place(from), place(to), self.px(width).max(8));
         self.push(Stroke::new(from, to, width).bounds(), Widget::Stroke { from, to, width, color });
+    }
+
+    /// `count` ticks around a dial in the square `r`, `length` long from its edge on and `width` wide, in sixteenths of a
+    /// unit; of each `skip` ticks from the top on, the first is left out, and with 0 none.
+    pub fn ticks(&mut self, r: Rectangle, (count, skip): (u32, u32), length: i32, width: i32, color: Color) {
+        let rect = self.place(r);
+        let (length, width) = (self.px(length), self.px(width).max(8));
+        let outer = rect.size.width.min(rect.size.height) as i32 * 8 - width / 2;
+        let inner = outer - length + width;
+        self.push(rect, Widget::Ticks { count, skip, inner, outer, width, color });
     }
 
     /// Eight steps of a curve in `r`; neighbours share three points. See [`Canvas::curve`] for what points mean; `width` is in

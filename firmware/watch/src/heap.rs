@@ -7,7 +7,7 @@ use core::mem::MaybeUninit;
 
 use linked_list_allocator::Heap;
 
-const SIZE: usize = 25 << 10;
+const SIZE: usize = 29 << 10;
 
 struct ThreadOnly(UnsafeCell<Heap>);
 

@@ -77,10 +77,13 @@ async fn main(spawner: Spawner) {
     start::above().spawn(display::task(panel, strips).expect("room for the task"));
 
     static BUS: StaticCell<Bus> = StaticCell::new();
+    // Where constants are copied to, which DMA does not reach in flash.
+    static COPY: StaticCell<[u8; 4]> = StaticCell::new();
+    let copy = COPY.init([0; 4]);
     let mut config = twim::Config::default();
     config.frequency = twim::Frequency::K400;
     (config.sda_pullup, config.scl_pullup) = (true, true);
-    let bus = BUS.init_with(|| Bus::new(twim::Twim::new(p.TWISPI1, Irqs, p.P0_06, p.P0_07, config, &mut [])));
+    let bus = BUS.init_with(|| Bus::new(twim::Twim::new(p.TWISPI1, Irqs, p.P0_06, p.P0_07, config, copy)));
     let touched = InputChannel::new(p.GPIOTE_CH0, p.P0_28, Pull::Up, InputChannelPolarity::HiToLo);
     let moved = Input::new(p.P0_08, Pull::Down);
     let pressed = Input::new(p.P0_13, Pull::Down);

@@ -76,7 +76,11 @@ pub async fn motion(bus: &'static Bus, mut interrupt: Input<'static>) {
                     EVENTS.send(Event::Acceleration(sample)).await;
                 }
             }
-            _ => Timer::after_secs(1).await,
+            Ok(_) => Timer::after_secs(1).await,
+            Err(e) => {
+                println!("watch: bma421 at 0x18: {e:?}");
+                Timer::after_secs(10).await;
+            }
         }
     }
 }

@@ -50,15 +50,10 @@ impl App {
     pub(crate) fn analog(&self, view: &mut View, now: Micros) {
         let date = self.date(now);
         let second = self.seconds(now) % 60;
-        for minute in 0..60 {
-            let turn = minute * 65_536 / 60;
-            if minute % 5 == 0 {
-                let color = if minute % 15 == 0 { theme::TEXT } else { theme::TEXT_SECONDARY };
-                view.stroke(polar(turn, 103 * 16), polar(turn, 113 * 16), 48, color);
-            } else {
-                view.stroke(polar(turn, 110 * 16), polar(turn, 113 * 16), 20, theme::TEXT_FAINT);
-            }
-        }
+        let dial_at = rect(5, 5, 230, 230);
+        view.ticks(dial_at, (60, 5), 72, 20, theme::TEXT_FAINT);
+        view.ticks(dial_at, (12, 3), 208, 48, theme::TEXT_SECONDARY);
+        view.ticks(dial_at, (4, 0), 208, 48, theme::TEXT);
         // The mark that the other screens have beside their name.
         let (violet, teal) = (accent::VIOLET, accent::TEAL);
         view.panel(rect(111, 54, 14, 14), 5, violet, None, None);

@@ -74,6 +74,15 @@ impl Page {
         Self::RING.into_iter().chain([Self::Time]).find(|p| p.name() == name)
     }
 
+    /// As many parts as its picture has, at most.
+    fn items(self) -> usize {
+        match self {
+            Self::Clock => 32,
+            Self::Activity => 44,
+            _ => 24,
+        }
+    }
+
     /// The page `by` places further along the ring.
     fn beside(self, by: usize) -> Self {
         let at = Self::RING.iter().position(|&p| p == self).unwrap_or(4);
@@ -450,7 +459,7 @@ impl App {
     /// What the display shows.
     #[must_use]
     pub fn view(&self, now: Micros) -> View {
-        let mut view = View::new(SCREEN);
+        let mut view = View::new(SCREEN).with_capacity(self.page.items());
         match (self.page, self.settings.face) {
             (Page::Clock, Face::Analog) => self.analog(&mut view, now),
             (Page::Clock, Face::Digital) => self.digital(&mut view, now),

@@ -21,7 +21,7 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { brightness: 2, face: Face::Analog, vibration: true }
+        Self { brightness: 3, face: Face::Analog, vibration: true }
     }
 }
 

@@ -62,10 +62,10 @@ fn tiles_change_settings() {
     tap(&mut app, 70, 90, SECOND);
     tap(&mut app, 160, 90, 2 * SECOND);
     tap(&mut app, 70, 160, 3 * SECOND);
-    let wanted = Settings { brightness: 3, face: Face::Digital, vibration: false };
+    let wanted = Settings { brightness: 1, face: Face::Digital, vibration: false };
     assert_eq!((app.settings, app.take_save()), (wanted, Some(wanted)));
     let log: Vec<_> = app.take_log().into_iter().filter(|l| l.starts_with("setting")).collect();
-    assert_eq!(log, ["setting brightness 3", "setting face digital", "setting vibration off"]);
+    assert_eq!(log, ["setting brightness 1", "setting face digital", "setting vibration off"]);
     assert!(!app.set("brightness", 4) && !app.set("volume", 1));
 }
 
@@ -173,6 +173,67 @@ fn pictures_stay_in_the_glass() {
             assert!(x * x + y * y <= 240 * 240 || pixel.rgb() == (0, 0, 0), "{page:?} {x} {y}");
         }
         app.settings.face = Face::Digital;
+    }
+}
+
+/// Counts what each thread has allocated.
+struct Counting;
+
+std::thread_local! {
+    static USED: std::cell::Cell<isize> = const { std::cell::Cell::new(0) };
+    static PEAK: std::cell::Cell<isize> = const { std::cell::Cell::new(0) };
+}
+
+#[allow(unsafe_code, reason = "a global allocator")]
+// SAFETY: forwards to the system's allocator.
+unsafe impl std::alloc::GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: std::alloc::Layout) -> *mut u8 {
+        USED.set(USED.get() + layout.size() as isize);
+        PEAK.set(PEAK.get().max(USED.get()));
+        // SAFETY: the caller's contract.
+        unsafe { std::alloc::System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, at: *mut u8, layout: std::alloc::Layout) {
+        USED.set(USED.get() - layout.size() as isize);
+        // SAFETY: the caller's contract.
+        unsafe { std::alloc::System.dealloc(at, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// Pictures are painted within the watch's heap of 29 KiB: with pointers twice as wide as there, within 24.
+#[test]
+fn painting_fits_the_memory() {
+    let mut strip = vec![[0; 2]; 16 * 240];
+    let mut app = App::new(Settings::default());
+    app.supply(Supply { millivolts: 4080, ..Supply::default() });
+    for i in 0..300 {
+        app.light(if i % 20 < 3 { 900 } else { 1000 });
+    }
+    app.take_log();
+    app.set_seconds(1_791_590_340, 0);
+    let before = USED.get();
+    let mut ui = Ui::<WireRgb565>::plain(SCREEN, Color::hex(0), CACHE);
+    for page in Page::RING.into_iter().chain([Page::Time, Page::Clock]).cycle().take(21) {
+        app.open(page, None, 0);
+        app.take_log();
+        for now in [59 * SECOND, 86 * SECOND] {
+            PEAK.set(USED.get());
+            ui.update(app.view(now));
+            for y in (0..240).step_by(16) {
+                let area = rect(0, y, 240, 16);
+                ui.paint(&mut Canvas::new(&mut strip, area, area));
+            }
+            let peak = PEAK.get() - before;
+            assert!(peak < 24 << 10, "{page:?} takes {peak} bytes");
+            std::eprintln!("{page:?} {peak}");
+        }
+        if page == Page::Time {
+            app.settings.face = Face::Digital;
+        }
     }
 }
 
