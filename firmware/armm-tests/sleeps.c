@@ -79,10 +79,11 @@ void sleeps(void)
     while (a == b);
     show("counts down", a > b);
     show("control", SYST_CSR);
-    start(20, 5);
-    for (int i = 0; i < 100; i++) __asm volatile("nop");
+    start(2000, 5);
+    u32 flag = 0;
+    for (int i = 0; i < 100000 && !flag; i++) flag = SYST_CSR >> 16;
     SYST_CSR = 0;
-    show("flag", SYST_CSR >> 16);
+    show("flag", flag);
     show("cleared", SYST_CSR >> 16);
     SYST_RVR = 0xffffffff;
     show("reload", SYST_RVR);

@@ -57,6 +57,8 @@ fn armv6m_has_exceptions_of_its_own() {
 fn qemu(board: &str, name: &str) -> (String, String) {
     let run = Command::new("qemu-system-arm")
         .args(["-M", board, "-display", "none", "-nic", "none", "-serial", "stdio"])
+        // Its time is that of its instructions, not the host's.
+        .args(["-icount", "shift=5"])
         .args(["-semihosting-config", "enable=on,target=native", "-kernel"])
         .arg(image(name))
         .stdin(Stdio::null())

@@ -151,19 +151,6 @@ impl Dwt {
     }
 }
 
-/// The trace port, as far as software configures it: it changes nothing here.
-#[derive(Clone, Default, Serialize, Deserialize, Debug)]
-pub struct Tpiu {
-    /// TPIU_ACPR: the prescaler of the asynchronous output.
-    pub prescaler: u32,
-    /// TPIU_SPPR: the pin protocol.
-    pub protocol: u32,
-    /// TPIU_FFCR: the formatter.
-    pub formatter: u32,
-    /// TPIU_CSPSR: the port size.
-    pub port_size: u32,
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
