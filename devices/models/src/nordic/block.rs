@@ -245,7 +245,7 @@ impl Block {
 
 /// The bit of an event in INTEN.
 fn bit(event: u32) -> u32 {
-    1 << (event.wrapping_sub(0x100) / 4 & 31)
+    1 << ((event.wrapping_sub(0x100) / 4) & 31)
 }
 
 /// A peripheral apart from its common registers. [`Nordic`] runs what shorts trigger after every call.

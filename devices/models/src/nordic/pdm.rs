@@ -73,7 +73,7 @@ impl Pdm {
     }
 
     fn span(&self) -> Time {
-        let ps = (u128::from(self.frame_count()) * u128::from(Time::PER_SECOND) << 32) / self.rate().max(1);
+        let ps = ((u128::from(self.frame_count()) * u128::from(Time::PER_SECOND)) << 32) / self.rate().max(1);
         Time(ps.clamp(1, u128::from(Time::PER_SECOND) * 3600) as u64)
     }
 

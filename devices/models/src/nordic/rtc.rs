@@ -86,7 +86,7 @@ impl RtcModel {
     }
 
     fn enabled(&self, block: &Block, event: u32) -> bool {
-        let bit = 1u32 << ((event - event::TICK) / 4 & 31);
+        let bit = 1u32 << (((event - event::TICK) / 4) & 31);
         self.rtc.evten & bit != 0 || block.interrupt_enabled(event)
     }
 
@@ -110,7 +110,7 @@ impl RtcModel {
     }
 
     fn generate(&self, block: &mut Block, ctx: &mut Ctx, event: u32) {
-        if self.rtc.evten >> ((event - event::TICK) / 4 & 31) & 1 != 0 {
+        if self.rtc.evten >> (((event - event::TICK) / 4) & 31) & 1 != 0 {
             block.raise(ctx, event);
         } else if block.interrupt_enabled(event) {
             block.set(ctx, event);
@@ -119,7 +119,7 @@ impl RtcModel {
 
     fn cc(&mut self, offset: u64) -> Option<&mut u32> {
         let index = offset.checked_sub(FIRST_CC)? / 4;
-        self.rtc.cc[..self.channels].get_mut(index as usize).filter(|_| offset % 4 == 0)
+        self.rtc.cc[..self.channels].get_mut(index as usize).filter(|_| offset.is_multiple_of(4))
     }
 }
 

@@ -151,7 +151,7 @@ impl TimerModel {
 
     fn cc(&mut self, offset: u64) -> Option<&mut u32> {
         let index = offset.checked_sub(FIRST_CC)? / 4;
-        self.timer.cc[..self.channels].get_mut(index as usize).filter(|_| offset % 4 == 0)
+        self.timer.cc[..self.channels].get_mut(index as usize).filter(|_| offset.is_multiple_of(4))
     }
 }
 
