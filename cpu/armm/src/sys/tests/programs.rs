@@ -6,6 +6,8 @@ use cpu_core::{
     Access, Bus, BusFault, Core, Counter, EmptyBus, Exit, GuestMemory, MemoryKind, RegionSpec, Time, Width,
 };
 
+use cpu_jit_x64::X64;
+
 use crate::{ArmConfig, ArmCore};
 
 fn images() -> PathBuf {
@@ -55,6 +57,8 @@ enum How {
     Interpreted,
     /// By way of the compiler's representation.
     Recorded,
+    /// Every block at once.
+    Compiled,
     /// Each piece on a core of its own, restored from the one before.
     Renewed,
 }
@@ -69,6 +73,9 @@ fn run(name: &str, piece: u64, how: How) -> String {
     let config = ArmConfig { irqs: 32, semihosting: true, period: Time(40_000), ..core };
     let mut core = ArmCore::new(config.clone(), memory.clone());
     core.set_lifted(how == How::Recorded);
+    if how == How::Compiled {
+        core.set_backend(Some(Box::new(X64::new(4 << 20).unwrap())), 0);
+    }
     let (mut uart, mut now) = (Uart::default(), Time::ZERO);
     while now < Time::from_ms(1000) {
         if how == How::Renewed {
@@ -105,6 +112,8 @@ fn exceptions_are_taken_as_the_committed_logs_say() {
             (short, How::Interpreted),
             (long, How::Renewed),
             (1_000_000, How::Recorded),
+            (1_000_000, How::Compiled),
+            (short, How::Compiled),
         ];
         for (piece, how) in ways {
             let found = run(&format!("{name}.elf"), piece, how);
