@@ -16,6 +16,8 @@ pub struct Run {
     pub end: String,
     /// Instructions, where the peer counts them.
     pub executed: u64,
+    /// Of these, how many compiled code ran.
+    pub compiled: u64,
 }
 
 impl Run {
@@ -28,21 +30,34 @@ impl Run {
 /// Under qemu-user as a Cortex-M4.
 pub fn qemu(elf: &[u8]) -> Run {
     let (output, end) = user_mode("qemu-arm", &["-cpu", "cortex-m4"], elf);
-    Run { output, end, executed: 0 }
+    Run { output, end, executed: 0, compiled: 0 }
 }
 
 /// In our interpreter.
 pub fn ours(elf: &[u8]) -> Run {
-    run(elf, false)
+    run(elf, |_| {})
 }
 
 /// By what the compiler records of each block, interpreted.
 pub fn lifted(elf: &[u8]) -> Run {
-    run(elf, true)
+    run(elf, |core| core.set_lifted(true))
 }
 
+/// By what the compiler makes of each block when it runs first.
+#[cfg(target_arch = "x86_64")]
+pub fn compiled(elf: &[u8]) -> Run {
+    run(elf, |core| {
+        let backend = cpu_jit_x64::X64::new(CODE).expect("a host that code can be made for");
+        core.set_backend(Some(Box::new(backend)), 0);
+    })
+}
+
+/// Bytes for compiled code.
+#[cfg(target_arch = "x86_64")]
+const CODE: usize = 64 << 20;
+
 /// In Thread mode; the two system calls are answered here.
-fn run(elf: &[u8], lifted: bool) -> Run {
+fn run(elf: &[u8], prepare: impl FnOnce(&mut ArmCore)) -> Run {
     let file = object::File::parse(elf).expect("an ELF file");
     let segments: Vec<_> = file.segments().filter(|s| s.size() > 0).collect();
     let region = |base: u64, size: u64| RegionSpec {
@@ -58,7 +73,7 @@ fn run(elf: &[u8], lifted: bool) -> Run {
         memory.write(s.address(), s.data().expect("a segment's data")).expect("it fits");
     }
     let mut core = ArmCore::new(ArmConfig::cortex_m4f(), memory.clone());
-    core.set_lifted(lifted);
+    prepare(&mut core);
     let mut time = Time::ZERO;
     let mut run = |core: &mut ArmCore| {
         let ran = core.run(&mut EmptyBus, time, 10_000_000);
@@ -87,5 +102,6 @@ fn run(elf: &[u8], lifted: bool) -> Run {
             break "endless output".into();
         }
     };
-    Run { output, end, executed: core.instructions() }
+    let compiled = core.compiler_view().map_or(0, |tier| tier.engine.stats.executed);
+    Run { output, end, executed: core.instructions(), compiled }
 }
