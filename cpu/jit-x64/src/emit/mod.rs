@@ -237,7 +237,11 @@ impl<'a> Emitter<'a> {
             }
             Node::Call(call, [a, b]) => match self.unit.calls.get(call as usize).copied().flatten() {
                 Some(number) => self.call_helper(self.shared.call, number, [Some(a), Some(b), None]),
-                None => self.leave(),
+                None => {
+                    self.leave();
+                    // In a part under a condition, what follows is emitted, and never runs.
+                    self.scratch.loc[at as usize] = Loc::Const(0);
+                }
             },
             Node::If(cond) => self.begin_if(cond),
             Node::EndIf => self.end_if(),
@@ -269,11 +273,11 @@ impl<'a> Emitter<'a> {
         stub
     }
 
-    /// Leaves this instruction to the interpreter.
+    /// Leaves this instruction to the interpreter. Behind a part under a condition, the block goes on.
     fn leave(&mut self) {
         self.sink.hot.set(crate::asm::reg::RAX, self.here() as u64);
         self.sink.jmp(self.fixed(self.shared.interpret));
-        self.ended = true;
+        self.ended = self.part.is_none();
     }
 
     fn set_slot(&mut self, slot: u16, value: Ref) {
