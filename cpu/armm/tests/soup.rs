@@ -1,6 +1,7 @@
 //! Random code with random surroundings, among it what no compiler makes: nothing panics or hangs, and the state does not depend
-//! on how a run is cut, on breakpoints or saving, nor on whether instructions are interpreted or recorded. `SOUP_SEED` and
-//! `SOUP_SCENES` choose what is tried.
+//! on how a run is cut, on breakpoints or saving, nor on whether instructions are interpreted, recorded or compiled. `SOUP_SEED`
+//! and `SOUP_SCENES` choose what is tried.
+#![cfg(target_arch = "x86_64")]
 
 #[path = "../../../tests/diff/src/rng.rs"]
 mod rng;
@@ -10,6 +11,7 @@ use cpu_armm::{ArmConfig, ArmCore};
 use cpu_core::{
     Access, Bus, BusFault, Core, Counter, Exit, GuestMemory, MemoryKind, RegionSpec, Time, Width,
 };
+use cpu_jit_x64::X64;
 use rng::Rng;
 
 const CODE_SIZE: u64 = 0x4000;
@@ -46,6 +48,20 @@ impl Bus for Device {
     }
 }
 
+/// Seeds and scenes that once found something.
+const KNOWN: [(u64, u64); 3] = [(10, 2410), (10, 3931), (10, 3932)];
+
+/// What runs the instructions.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+enum Tier {
+    Interpreted,
+    Recorded,
+    /// Once they have run so often.
+    Compiled {
+        hot: u32,
+    },
+}
+
 struct Side {
     core: ArmCore,
     memory: GuestMemory,
@@ -57,13 +73,16 @@ struct Side {
 }
 
 impl Side {
-    fn new(config: ArmConfig, cut: u64, lifted: bool) -> Side {
+    fn new(config: ArmConfig, cut: u64, tier: Tier) -> Side {
         let region =
             |name: &str, base, size| RegionSpec { name: name.into(), base, size, kind: MemoryKind::Ram };
         let memory =
             GuestMemory::new(vec![region("code", 0, CODE_SIZE), region("ram", RAM, RAM_SIZE)]).unwrap();
         let mut core = ArmCore::new(config, memory.clone());
-        core.set_lifted(lifted);
+        core.set_lifted(tier == Tier::Recorded);
+        if let Tier::Compiled { hot } = tier {
+            core.set_backend(Some(Box::new(X64::new(4 << 20).unwrap())), hot);
+        }
         Side { core, memory, bus: Device { written: 0 }, now: Time::ZERO, cut, cuts: Rng::new(cut) }
     }
 
@@ -175,12 +194,15 @@ fn contents(rng: &mut Rng, config: &ArmConfig) -> Vec<(u64, Vec<u8>)> {
 
 fn soup(config: ArmConfig) {
     let mut sides = [
-        Side::new(config.clone(), 1, false),
-        Side::new(config.clone(), 0, false),
-        Side::new(config.clone(), 1000, true),
+        Side::new(config.clone(), 1, Tier::Interpreted),
+        Side::new(config.clone(), 0, Tier::Interpreted),
+        Side::new(config.clone(), 1000, Tier::Recorded),
+        Side::new(config.clone(), 1000, Tier::Compiled { hot: 0 }),
+        Side::new(config.clone(), 0, Tier::Compiled { hot: 3 }),
     ];
     let seed = Rng::from_env("SOUP_SEED", 1);
-    for scene in 0..Rng::from_env("SOUP_SCENES", 300) {
+    let scenes = (0..Rng::from_env("SOUP_SCENES", 300)).map(|scene| (seed, scene));
+    for (seed, scene) in KNOWN.into_iter().chain(scenes) {
         let mut rng = Rng::new(seed.wrapping_mul(1_000_003).wrapping_add(scene));
         let contents = contents(&mut rng, &config);
         let registers = rng.next();
@@ -189,6 +211,7 @@ fn soup(config: ArmConfig) {
         }
         let stops: Vec<u64> = (0..200).map(|_| 0x100 + 2 * rng.below(0x600)).collect();
         sides[1].core.set_breakpoints(&stops);
+        sides[4].core.set_breakpoints(&stops);
         for step in 0..24 {
             let n = 1 + rng.below(60);
             let what = format!("{:?} seed {seed} scene {scene} step {step}", config.architecture);
@@ -215,7 +238,9 @@ fn soup(config: ArmConfig) {
                 }
                 _ => {}
             }
-            sides[1].core.restore(&saved[0]).unwrap();
+            for side in [1, 4] {
+                sides[side].core.restore(&saved[0]).unwrap();
+            }
             let (line, level) = (14 + rng.below(6) as u32, rng.below(2) == 0);
             sides.iter_mut().for_each(|side| side.core.set_line(line, level));
         }
