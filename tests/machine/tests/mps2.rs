@@ -74,6 +74,36 @@ fn semihosting_is_opt_in_and_keeps_to_its_folder() {
 }
 
 #[test]
+fn the_trace_pin_is_a_serial_channel() {
+    let emulator = Emulator::new("mps2-an386");
+    let trace = emulator.path("itm.txt");
+    let outcome = emulator
+        .arg("--serial")
+        .arg(format!("itm=file:{}", trace.display()))
+        .args(["--semihosting", "--timeout", "30s"])
+        .arg(guest("mps2/picolibc.elf"))
+        .run()
+        .ends_with(42)
+        .shows("^picolibc on mps2-an386$");
+    assert_eq!(std::fs::read_to_string(outcome.path("itm.txt")).ok().as_deref(), Some("traced\n"));
+    assert!(!outcome.text().contains("traced"), "{outcome}");
+}
+
+#[test]
+fn a_core_that_locks_up_says_why() {
+    let emulator = Emulator::new("mps2-an386");
+    // Stack pointer, reset handler, an undefined instruction there, and no handler of HardFault.
+    let words: [u32; 4] = [0x2000_1000, 0x9, 0xbf00_deff, 0];
+    let image = emulator.path("lockup.bin");
+    let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+    std::fs::write(&image, bytes).expect("a file can be written");
+    let outcome = emulator.args(["--timeout", "1s"]).arg(format!("{}@0", image.display())).run().ends_with(4);
+    for part in ["core 0 locked up", "HFSR 0x40000000", "sp 0x20000f", "xpsr 0x"] {
+        assert!(outcome.stderr.contains(part), "{part} is not there\n{outcome}");
+    }
+}
+
+#[test]
 fn a_rust_program_prints_as_on_qemu_and_the_same_however_it_is_run() {
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
     let (_, serial, _) = qemu("mps2/rust.elf", folder.path());
