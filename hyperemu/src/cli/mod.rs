@@ -174,7 +174,7 @@ pub struct RunArgs {
     #[arg(long, value_name = "user|none", default_value = "user", help_heading = "Devices")]
     pub net: crate::host::net::NetSpec,
     /// Serial ports in devicetree order: stdio, file:F, tcp:HOST:PORT[,server], unix:F[,server], pty, null. NAME=...
-    /// addresses one.
+    /// addresses one; Arm boards have rtt and itm, what a debug probe would show.
     #[arg(long, value_name = "[NAME=]SPEC", help_heading = "Devices")]
     pub serial: Vec<SerialSpec>,
     /// Answer what the guest asks by semihosting: console, clock, exit, and the files of DIR if there is one.

@@ -98,7 +98,10 @@ impl Target for Debugged<'_, '_> {
         };
         // The user will want to see how it came to this.
         let event = match &ending {
-            Ending::Lockup(core) => Event::Fault(*core, format!("core {core} locked up")),
+            Ending::Lockup(core) => {
+                let why = self.runner.machine.cores.get(*core).map(Cpu::post_mortem).unwrap_or_default();
+                Event::Fault(*core, format!("core {core} locked up: {why}"))
+            }
             Ending::Unimplemented(what) => {
                 let core = self.runner.machine.bus.last_access.map_or(0, |access| access.core);
                 Event::Fault(core, what.clone())
