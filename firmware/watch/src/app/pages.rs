@@ -123,7 +123,7 @@ impl App {
         let bpm = self.pulse.bpm();
         // The heart swells with each beat and settles within a third of a second.
         let swell = match (bpm, self.pulse.since_beat()) {
-            (Some(_), beat @ 0..8) => 6 - 6 * beat as i32 / 8,
+            (Some(_), beat @ 0..10) => 6 - 6 * beat as i32 / 10,
             _ => 0,
         };
         let size = 26 + swell;

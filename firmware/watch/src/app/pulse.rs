@@ -3,16 +3,16 @@
 //! The slow part is removed and the rest smoothed; the period is where the autocorrelation of the last seconds peaks first,
 //! refined by its later peaks. A single beat is a crest of the same curve, for the picture.
 
-/// Samples a second.
-pub const RATE: u32 = 25;
+/// Samples a second: each frame of the picture shows one more.
+pub const RATE: u32 = 30;
 /// Samples that are looked at: eight seconds.
-const WINDOW: usize = 200;
+const WINDOW: usize = 240;
 /// As few as give an answer.
-const ENOUGH: usize = 100;
-/// Periods that are looked for: 30 to 214 beats a minute.
-const LAGS: core::ops::RangeInclusive<usize> = 7..=50;
+const ENOUGH: usize = 120;
+/// Periods that are looked for: 30 to 225 beats a minute.
+const LAGS: core::ops::RangeInclusive<usize> = 8..=60;
 /// The longest lag that refines a period.
-const FARTHEST: usize = 90;
+const FARTHEST: usize = 108;
 /// A correlation below this is no pulse.
 const CERTAIN: f32 = 0.45;
 /// Points of the curve on the screen.

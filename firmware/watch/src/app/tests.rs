@@ -237,9 +237,9 @@ fn painting_fits_the_memory() {
     }
 }
 
-/// A photoplethysmogram: systole, notch, diastole; breathing; conversions of 25 ms read every 40 ms; and noise.
+/// A photoplethysmogram: systole, notch, diastole; breathing; conversions of 25 ms read 30 times a second; and noise.
 fn ppg(i: u64, bpm: f64) -> u32 {
-    let at = (i * 40 / 25 * 25) as f64 / 1000.0;
+    let at = (i * 1000 / u64::from(pulse::RATE) / 25 * 25) as f64 / 1000.0;
     let phase = (at * bpm / 60.0).fract();
     let points = [(0.0, 0.0), (0.12, 0.85), (0.18, 1.0), (0.38, 0.42), (0.44, 0.5), (0.7, 0.14), (1.0, 0.0)];
     let piece = points.windows(2).find(|p| phase <= p[1].0).unwrap();
@@ -254,13 +254,13 @@ fn ppg(i: u64, bpm: f64) -> u32 {
 fn the_pulse_is_found_and_followed() {
     for bpm in [38_u32, 45, 52, 60, 66, 72, 80, 95, 110, 128, 144, 160, 180, 200] {
         let mut pulse = Pulse::new();
-        (0..300).for_each(|i| pulse.sample(ppg(i, bpm.into())));
+        (0..360).for_each(|i| pulse.sample(ppg(i, bpm.into())));
         let found = pulse.bpm().unwrap_or(0);
         assert!(found.abs_diff(bpm) <= 1 + bpm / 80, "{bpm} measured as {found}");
     }
     let mut pulse = Pulse::new();
-    (0..300).for_each(|i| pulse.sample(ppg(i, 60.0)));
-    (300..550).for_each(|i| pulse.sample(ppg(i, 120.0)));
+    (0..360).for_each(|i| pulse.sample(ppg(i, 60.0)));
+    (360..660).for_each(|i| pulse.sample(ppg(i, 120.0)));
     assert!(pulse.bpm().unwrap().abs_diff(120) <= 2);
     // A table has no pulse.
     (0..400).for_each(|i| pulse.sample(3000 + (i * 7 % 5) as u32));
