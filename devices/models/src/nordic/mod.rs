@@ -25,6 +25,7 @@ pub mod i2s;
 pub mod nvmc;
 pub mod pdm;
 pub mod ppi;
+pub mod pwm;
 pub mod qdec;
 pub mod radio;
 pub mod rng;
@@ -58,6 +59,7 @@ pub static MODELS: &[Model] = &[
     nvmc::MODEL,
     pdm::MODEL,
     ppi::MODEL,
+    pwm::MODEL,
     qdec::MODEL,
     radio::MODEL,
     rng::MODEL,
