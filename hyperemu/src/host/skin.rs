@@ -11,19 +11,31 @@ pub struct Skin {
     foot: u32,
     /// Radius of the outer corners.
     radius: u32,
+    /// A watch: round glass, straps above and below, a button on the right.
+    watch: bool,
 }
+
+/// Linux code of the key that a watch's button is.
+const KEY_HOME: u16 = 102;
 
 const OUTSIDE: u32 = 0x0026_282c;
 const EDGE: u32 = 0x0034_373d;
 const BEZEL: u32 = 0x000a_0b0d;
 const LIGHT: u32 = 0x00d8_2c2c;
+const STRAP: u32 = 0x001d_1f22;
+const METAL: u32 = 0x0060_656e;
+/// The waves beside a watch whose motor turns.
+const WAVE: u32 = 0x00e8_c060;
+/// Width and height of a watch's button.
+const BUTTON: (u32, u32) = (12, 56);
 
 impl Skin {
     /// The skin that a board names; a plain frame for names without one.
     pub fn named(name: Option<&str>) -> Skin {
         match name {
-            Some("tv") => Skin { margin: 28, foot: 20, radius: 22 },
-            _ => Skin { margin: 8, foot: 0, radius: 8 },
+            Some("tv") => Skin { margin: 28, foot: 20, radius: 22, watch: false },
+            Some("watch") => Skin { margin: 52, foot: 0, radius: 0, watch: true },
+            _ => Skin { margin: 8, foot: 0, radius: 8, watch: false },
         }
     }
 
@@ -50,14 +62,56 @@ impl Skin {
             return;
         }
         for (y, line) in screen.pixels.chunks_exact(row).enumerate() {
+            let hidden = if self.watch { hidden(y, row, screen.height as usize) } else { 0 };
             let at = (top as usize + y) * width as usize + left as usize;
-            if let Some(target) = into.pixels.get_mut(at..at + row) {
-                target.copy_from_slice(line);
+            if let Some(target) = into.pixels.get_mut(at + hidden..at + row - hidden) {
+                target.copy_from_slice(&line[hidden..row - hidden]);
             }
         }
     }
 
+    /// Shows on a composed picture whether the motor turns.
+    pub fn show_motor(&self, on: bool, whole: &mut Frame) {
+        if !self.watch {
+            return;
+        }
+        let (width, height) = (whole.width as i32, whole.height as i32);
+        let radius = width / 2 - self.margin as i32;
+        for y in height / 2 - 40..height / 2 + 40 {
+            for side in [-1, 1] {
+                for ring in [32, 42] {
+                    let (r, dy) = (radius + ring, y - height / 2);
+                    let dx = (r * r - dy * dy).max(0).isqrt();
+                    // The right side is the button's; its waves are above and below it.
+                    if side == 1 && dy.abs() < BUTTON.1 as i32 / 2 + 4 {
+                        continue;
+                    }
+                    let at = y * width + width / 2 + side * dx;
+                    if let Some(pixel) = whole.pixels.get_mut(at as usize) {
+                        *pixel = if on { WAVE } else { OUTSIDE };
+                    }
+                }
+            }
+        }
+    }
+
+    /// The key whose button is at this place of the composed picture.
+    pub fn key_at(&self, (x, y): (f64, f64), (width, height): (u32, u32)) -> Option<u16> {
+        let (left, top) = self.button(width, height);
+        let inside =
+            |at: f64, from: u32, size: u32| at >= f64::from(from) - 4.0 && at < f64::from(from + size) + 4.0;
+        (self.watch && inside(x, left, BUTTON.0) && inside(y, top, BUTTON.1)).then_some(KEY_HOME)
+    }
+
+    /// Where the button is: its left and top.
+    fn button(&self, width: u32, height: u32) -> (u32, u32) {
+        (width.saturating_sub(self.margin) + 22, height.saturating_sub(BUTTON.1) / 2)
+    }
+
     fn draw(&self, into: &mut Frame) {
+        if self.watch {
+            return self.draw_watch(into);
+        }
         let (width, height) = (into.width, into.height);
         for y in 0..height {
             for x in 0..width {
@@ -81,6 +135,28 @@ impl Skin {
         }
     }
 
+    fn draw_watch(&self, into: &mut Frame) {
+        let (width, height) = (into.width, into.height);
+        let glass = f64::from(width) / 2.0 - f64::from(self.margin);
+        let (left, top) = self.button(width, height);
+        for (index, pixel) in (0u32..).zip(&mut into.pixels) {
+            let (x, y) = (index % width, index / width);
+            let (dx, dy) =
+                (f64::from(x) + 0.5 - f64::from(width) / 2.0, f64::from(y) + 0.5 - f64::from(height) / 2.0);
+            let distance = dx.hypot(dy);
+            let in_button = (left..left + BUTTON.0).contains(&x) && (top..top + BUTTON.1).contains(&y);
+            *pixel = if distance < glass + 16.0 {
+                BEZEL
+            } else if distance < glass + 22.0 || in_button {
+                METAL
+            } else if dx.abs() < glass * 0.62 {
+                STRAP
+            } else {
+                OUTSIDE
+            };
+        }
+    }
+
     /// Distance from the rounded outline, inwards; `None` outside of it.
     fn inset(&self, x: u32, y: u32, width: u32, height: u32) -> Option<u32> {
         let near_x = x.min(width - 1 - x);
@@ -92,6 +168,13 @@ impl Skin {
         let distance = f64::from(dx * dx + dy * dy).sqrt() as u32;
         self.radius.checked_sub(distance)
     }
+}
+
+/// How many pixels at each end of row `y` are outside of the ellipse that fills a screen.
+fn hidden(y: usize, width: usize, height: usize) -> usize {
+    let dy = ((y as f64 + 0.5) / height as f64).mul_add(2.0, -1.0);
+    let half = (1.0 - dy * dy).max(0.0).sqrt() * width as f64 / 2.0;
+    ((width as f64 / 2.0 - half).round() as usize).min(width / 2)
 }
 
 /// Scales `from` to fill `width` by `height` pixels, keeping its shape, with bars where it does not fit: averages when
@@ -159,6 +242,32 @@ mod tests {
         assert_eq!(whole.pixels[(y * whole.width + x - 1) as usize], BEZEL);
         assert_eq!(whole.pixels.iter().filter(|pixel| **pixel == 0xff_ffff).count(), 8);
         assert_eq!(whole.pixels[0], OUTSIDE);
+    }
+
+    #[test]
+    fn a_watch_is_round_and_has_a_button() {
+        let screen = Frame { width: 240, height: 240, pixels: vec![0xff_ffff; 240 * 240] };
+        let skin = Skin::named(Some("watch"));
+        let mut whole = Frame::default();
+        skin.compose(&screen, &mut whole);
+        let at = |whole: &Frame, x: u32, y: u32| whole.pixels[(y * whole.width + x) as usize];
+        let (left, top) = skin.origin();
+        assert_eq!([at(&whole, left, top), at(&whole, left + 239, top + 239)], [OUTSIDE; 2]);
+        assert_eq!([at(&whole, left + 120, top), at(&whole, left, top + 120)], [0xff_ffff; 2]);
+        let shown = whole.pixels.iter().filter(|pixel| **pixel == 0xff_ffff).count();
+        assert!((45_000..45_500).contains(&shown), "{shown} of a circle's 45239");
+        let size = (whole.width, whole.height);
+        let (x, y) = skin.button(size.0, size.1);
+        assert_eq!(
+            (at(&whole, x + 5, y + 5), skin.key_at((f64::from(x), f64::from(y)), size)),
+            (METAL, Some(KEY_HOME))
+        );
+        assert_eq!(skin.key_at((120.0, 120.0), size), None);
+        let still = whole.clone();
+        skin.show_motor(true, &mut whole);
+        assert!(whole.pixels.contains(&WAVE));
+        skin.show_motor(false, &mut whole);
+        assert!(whole == still);
     }
 
     #[test]

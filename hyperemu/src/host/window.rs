@@ -4,7 +4,7 @@ use crate::host::keys::linux_code;
 use crate::host::runner::{Viewer, ViewerInput};
 use crate::host::skin::{self, Skin};
 use crate::machine::Machine;
-use devices_core::{DeviceId, Frame, HostInput, Port};
+use devices_core::{ControlValue, DeviceId, Frame, HostInput, Port};
 use machine_configs::Board;
 use minifb::{InputCallback, Key, MouseButton, MouseMode, ScaleMode, WindowOptions};
 use std::cell::RefCell;
@@ -37,7 +37,11 @@ pub struct Window {
     keyboards: Vec<DeviceId>,
     pointers: Vec<DeviceId>,
     touches: Vec<DeviceId>,
-    shown: Option<(u64, (usize, usize))>,
+    /// The control of a vibration motor, and whether it turns.
+    motor: Option<String>,
+    /// The key of the skin that the pointer holds.
+    pressed: Option<u16>,
+    shown: Option<(u64, (usize, usize), bool)>,
     refreshed: Instant,
     screen: Frame,
     whole: Frame,
@@ -79,6 +83,12 @@ impl Window {
             keyboards: machine.ports(Port::Keyboard),
             pointers: machine.ports(Port::Pointer),
             touches: machine.ports(Port::Touch),
+            motor: machine
+                .controls()
+                .into_iter()
+                .map(|(_, spec)| spec.name)
+                .find(|name| name.ends_with("motor.level")),
+            pressed: None,
             shown: None,
             refreshed: Instant::now().checked_sub(REFRESH).unwrap_or_else(Instant::now),
             screen: Frame::default(),
@@ -92,10 +102,13 @@ impl Window {
     fn draw(&mut self, machine: &Machine) {
         let size = self.window.get_size();
         let Some(display) = machine.bus.slots[self.display].device.display() else { return };
-        let version = (display.generation(), size);
+        let level = self.motor.as_ref().and_then(|name| machine.control(name).ok());
+        let motor = matches!(level, Some(ControlValue::Number(level)) if level > 0.0);
+        let version = (display.generation(), size, motor);
         if self.shown != Some(version) {
             display.copy(&mut self.screen);
             self.skin.compose(&self.screen, &mut self.whole);
+            self.skin.show_motor(motor, &mut self.whole);
             self.picture = skin::fit(&self.whole, size.0, size.1, &mut self.buffer);
             self.shown = Some(version);
             // A window that can not be drawn to is about to close; the next look sees that.
@@ -130,7 +143,12 @@ impl Window {
             .map(|(bit, button)| u8::from(self.window.get_mouse_down(*button)) << bit)
             .sum::<u8>();
         let wheel = self.window.get_scroll_wheel().map_or(0, |(_, y)| y.clamp(-100.0, 100.0).round() as i8);
-        let Some((x, y)) = self.to_screen(mouse) else { return };
+        if self.skin_input(mouse, buttons & 1 != 0, inputs) {
+            return;
+        }
+        // A finger that slides off the glass is at its edge.
+        let was_down = self.pointer.is_some_and(|before| before.2 & 1 != 0);
+        let Some((x, y)) = self.to_screen(mouse, was_down) else { return };
         let before = self.pointer.replace((x, y, buttons));
         // Where the pointer happens to be when the window opens is nothing that the user did.
         let moved =
@@ -148,14 +166,44 @@ impl Window {
         }
     }
 
-    /// From window pixels to 0..=32767 on the screen; `None` far outside of it.
-    fn to_screen(&self, (x, y): (f32, f32)) -> Option<(u16, u16)> {
+    /// The buttons that are part of the skin; whether the pointer is busy with one.
+    fn skin_input(
+        &mut self,
+        (x, y): (f32, f32),
+        down: bool,
+        inputs: &mut Vec<(DeviceId, HostInput)>,
+    ) -> bool {
+        let held = self.pointer.is_some_and(|before| before.2 & 1 != 0);
+        if self.pressed.is_none() && down && !held {
+            let (left, top, width, height) = self.picture;
+            let scaled = |at: f32, start: usize, length: usize, whole: u32| {
+                (f64::from(at) - start as f64) * f64::from(whole) / length.max(1) as f64
+            };
+            let place = (scaled(x, left, width, self.whole.width), scaled(y, top, height, self.whole.height));
+            self.pressed = self.skin.key_at(place, (self.whole.width, self.whole.height));
+            if let Some(code) = self.pressed {
+                let key = HostInput::Key { code, down: true };
+                inputs.extend(self.keyboards.iter().map(|&device| (device, key.clone())));
+            }
+        }
+        let Some(code) = self.pressed else { return false };
+        if !down {
+            self.pressed = None;
+            let key = HostInput::Key { code, down: false };
+            inputs.extend(self.keyboards.iter().map(|&device| (device, key.clone())));
+        }
+        true
+    }
+
+    /// From window pixels to 0..=32767 on the screen; `None` far outside of it, unless `anywhere` counts.
+    fn to_screen(&self, (x, y): (f32, f32), anywhere: bool) -> Option<(u16, u16)> {
         let (left, top, width, height) = self.picture;
         let (ox, oy) = self.skin.origin();
         let axis = |at: f32, start: usize, length: usize, whole: u32, origin: u32, screen: u32| {
             let in_whole = (f64::from(at) - start as f64) * f64::from(whole) / length.max(1) as f64;
             let part = (in_whole - f64::from(origin)) / f64::from(screen.max(1));
-            (-0.1..=1.1).contains(&part).then(|| (part.clamp(0.0, 1.0) * 32767.0).round() as u16)
+            (anywhere || (-0.1..=1.1).contains(&part))
+                .then(|| (part.clamp(0.0, 1.0) * 32767.0).round() as u16)
         };
         let x = axis(x, left, width, self.whole.width, ox, self.screen.width)?;
         let y = axis(y, top, height, self.whole.height, oy, self.screen.height)?;
