@@ -13,8 +13,8 @@ struct kernel {
     uint64_t (*run)(uint64_t iterations);
 };
 
-extern const struct kernel chase_32k, chase_1m, chase_64m, core, exec_, fault, fib, fork_, interp, libm, matmul, memcpy_,
-    nbody, pipe_, qsort_, sha256, sieve, syscall_;
+extern const struct kernel chase_32k, chase_1m, chase_64m, core, exec_, fault, fib, filter, fork_, interp, libm, matmul,
+    memcpy_, nbody, pipe_, qsort_, sha256, sieve, single, syscall_;
 
 // The next value of a linear congruential generator (Knuth's MMIX constants), the good upper half of it.
 static inline uint32_t random_next(uint64_t *state) {

@@ -22,7 +22,8 @@
 
 static const struct kernel *const KERNELS[] = {
     &nbody, &matmul, &libm,  &chase_32k, &chase_1m, &chase_64m, &interp, &fib,   &qsort_,
-    &sha256, &memcpy_, &sieve, &core,      &syscall_, &fault,     &pipe_,  &fork_, &exec_,
+    &sha256, &memcpy_, &sieve, &core,      &filter,   &single,    &syscall_, &fault, &pipe_,
+    &fork_,  &exec_,
 };
 
 void check(int good, const char *what) {

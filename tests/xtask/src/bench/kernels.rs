@@ -35,7 +35,12 @@ pub struct Kernel {
 impl Kernel {
     /// What the programs call it: the same kernel may run in several machines.
     pub fn program(&self) -> &'static str {
-        self.name.strip_suffix(BARE).unwrap_or(self.name)
+        BARE.iter().find_map(|bare| self.name.strip_suffix(bare.suffix)).unwrap_or(self.name)
+    }
+
+    /// Whether it is for a Cortex-M4, not for RISC-V.
+    pub fn is_cortex_m4(&self) -> bool {
+        self.name.ends_with(CORTEX_M4)
     }
 
     /// How often it does its work; `quick` is a fifth of that.
@@ -44,12 +49,37 @@ impl Kernel {
     }
 }
 
-/// Ends the names of kernels that run on bare metal.
-const BARE: &str = "-rv32";
+/// What kernels on bare metal are built with, by the end of their names.
+struct Bare {
+    suffix: &'static str,
+    compiler: &'static str,
+    flags: &'static [&'static str],
+    /// Of the board's sources.
+    board: &'static str,
+}
+
+/// As a microcontroller's toolchain builds; no library of the guest compiler's is for 32 bits of RISC-V.
+const BARE: [Bare; 2] = [
+    Bare {
+        suffix: "-rv32",
+        compiler: GUEST,
+        flags: &["-march=rv32imac_zicsr", "-mabi=ilp32", "-mno-relax"],
+        board: "virt",
+    },
+    Bare {
+        suffix: CORTEX_M4,
+        compiler: "arm-none-eabi-gcc",
+        flags: &["-mcpu=cortex-m4", "-mthumb", "-mfloat-abi=hard", "-mfpu=fpv4-sp-d16"],
+        board: "mps2",
+    },
+];
+
+/// Ends the names of kernels for a Cortex-M4.
+const CORTEX_M4: &str = "-m4";
 
 /// Every kernel, in the order in which they run.
 #[rustfmt::skip]
-pub const KERNELS: [Kernel; 19] = {
+pub const KERNELS: [Kernel; 22] = {
     use Group::{Bare, System, User};
     const fn kernel(
         name: &'static str, title: &'static str, group: Group, iterations: u64, exact: bool,
@@ -76,6 +106,9 @@ pub const KERNELS: [Kernel; 19] = {
         kernel("fork", "fork and wait", System, 1_500, true),
         kernel("exec", "fork, exec and wait", System, 400, true),
         kernel("core-rv32", "CoreMark-like, bare metal, RV32IMAC", Bare, 15_000, true),
+        kernel("core-m4", "CoreMark-like, bare metal, Cortex-M4", Bare, 15_000, true),
+        kernel("filter-m4", "fixed-point filters, bare metal, Cortex-M4", Bare, 40_000, true),
+        kernel("single-m4", "single precision, bare metal, Cortex-M4", Bare, 20_000, false),
     ]
 };
 
@@ -104,11 +137,7 @@ impl Programs {
 const NATIVE: &str = "gcc";
 const GUEST: &str = "riscv64-linux-gnu-gcc";
 const FLAGS: [&str; 5] = ["-O2", "-std=gnu11", "-static", "-Wall", "-Wextra"];
-/// As a microcontroller's toolchain builds; no library of the guest compiler's is for 32 bits.
-const BARE_FLAGS: [&str; 9] = [
-    "-march=rv32imac_zicsr",
-    "-mabi=ilp32",
-    "-mno-relax",
+const BARE_FLAGS: [&str; 6] = [
     "-fno-pie",
     "-no-pie",
     "-ffreestanding",
@@ -122,7 +151,7 @@ pub fn build(images: &Path) -> Result<Programs> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../bench").canonicalize()?;
     let mut bare = files::read(&images.join("initramfs/riscv64-bare.cpio.gz"))?;
     let mut key = include_str!("kernels.rs").to_owned() + &files::digest(&folder)?.0 + &files::sha256(&bare);
-    for compiler in [NATIVE, GUEST] {
+    for compiler in [NATIVE, GUEST].into_iter().chain(BARE.iter().map(|bare| bare.compiler)) {
         key += &process::text(command(compiler).arg("--version"))?;
     }
     let place = images.join("bench").join(&files::sha256(key.as_bytes())[..16]);
@@ -142,10 +171,13 @@ pub fn build(images: &Path) -> Result<Programs> {
     }
     for kernel in KERNELS.iter().filter(|kernel| kernel.group == Group::Bare) {
         let program = kernel.program();
-        let mut cc = command(GUEST);
-        cc.args(FLAGS).args(BARE_FLAGS).arg(format!("-DKERNEL={program}"));
-        cc.arg("-T").arg(folder.join("bare/link.ld")).arg(folder.join("bare/bare.c"));
-        cc.arg(folder.join(program).with_extension("c"))
+        let Some(bare) = BARE.iter().find(|bare| kernel.name.ends_with(bare.suffix)) else { continue };
+        let board = folder.join("bare").join(bare.board);
+        let mut cc = command(bare.compiler);
+        cc.args(FLAGS).args(bare.flags).args(BARE_FLAGS).arg(format!("-DKERNEL={program}"));
+        cc.arg("-T").arg(board.with_extension("ld")).arg(board.with_extension("c"));
+        cc.arg(folder.join("bare/bare.c"))
+            .arg(folder.join(program).with_extension("c"))
             .arg("-o")
             .arg(new.join(format!("{}.elf", kernel.name)));
         process::run(&mut cc)?;

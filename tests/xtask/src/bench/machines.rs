@@ -32,7 +32,10 @@ impl Machines<'_> {
         native.args(&list);
         let [hyperemu, qemu] = if first.group == Group::Bare {
             let image = self.programs.bare(first);
-            [self.bare_hyperemu(&image), self.bare_qemu(&image)]
+            match first.is_cortex_m4() {
+                true => [self.cortex_m4_hyperemu(&image), cortex_m4_qemu(&image)],
+                false => [self.bare_hyperemu(&image), self.bare_qemu(&image)],
+            }
         } else {
             let script = format!("bench {}; poweroff", list.join(" "));
             [self.hyperemu(PARAMETERS, &script), self.qemu(PARAMETERS, &script)]
@@ -72,6 +75,13 @@ impl Machines<'_> {
         qemu
     }
 
+    /// Arm's MPS2 with a Cortex-M4, which ends by semihosting.
+    fn cortex_m4_hyperemu(&self, image: &Path) -> Command {
+        let mut ours = self.ours("mps2-an386");
+        ours.arg(image).args(["--serial", "stdio", "--semihosting"]).args(self.arguments);
+        ours
+    }
+
     fn ours(&self, machine: &str) -> Command {
         let mut ours = command(&self.hyperemu.to_string_lossy());
         ours.args(["--machine", machine, "--headless", "--net", "none"]);
@@ -82,6 +92,25 @@ impl Machines<'_> {
 fn qemu(bits: u32, memory: &str) -> Command {
     let mut qemu = command(&format!("qemu-system-riscv{bits}"));
     qemu.args(["-M", "virt", "-smp", "1", "-m", memory, "-nographic", "-nic", "none"]);
+    qemu
+}
+
+/// As [`Machines::cortex_m4_hyperemu`].
+fn cortex_m4_qemu(image: &Path) -> Command {
+    let mut qemu = command("qemu-system-arm");
+    qemu.args([
+        "-M",
+        "mps2-an386",
+        "-display",
+        "none",
+        "-monitor",
+        "none",
+        "-serial",
+        "stdio",
+        "-nic",
+        "none",
+    ]);
+    qemu.args(["-semihosting-config", "enable=on,target=native", "-kernel"]).arg(image);
     qemu
 }
 
@@ -109,9 +138,12 @@ mod tests {
             // Linux for riscv takes 1024 bytes, less what a board puts before.
             assert!((200..900).contains(&longest), "{command:?}");
         }
-        let bare = machines.commands(&bare, false, false);
-        assert_eq!(bare.len(), 2);
-        assert!(bare[1].get_args().any(|arg| arg == "programs/core-rv32.elf"), "{:?}", bare[1]);
-        assert!(bare[1].get_args().any(|arg| arg == "--jit"), "{:?}", bare[1]);
+        for (kernel, image) in bare.iter().zip(["core-rv32", "core-m4", "filter-m4", "single-m4"]) {
+            let commands = machines.commands(&[kernel], false, false);
+            assert_eq!(commands.len(), 2);
+            let image = format!("programs/{image}.elf");
+            assert!(commands[1].get_args().any(|arg| *arg == *image), "{:?}", commands[1]);
+            assert!(commands[1].get_args().any(|arg| arg == "--jit"), "{:?}", commands[1]);
+        }
     }
 }
