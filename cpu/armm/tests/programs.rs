@@ -264,3 +264,38 @@ fn looking_at_a_core_in_reset_does_not_start_it() {
     core.reset();
     assert_eq!((core.pc(), core.instructions()), (0x2000, 1));
 }
+
+/// Runs `code` to its end, a branch to itself, compiled as it comes.
+#[cfg(target_arch = "x86_64")]
+fn compiled(config: ArmConfig, code: &[u16], prepare: impl Fn(&mut ArmCore)) -> ArmCore {
+    let (mut core, _) = machine(config, code);
+    core.set_backend(Some(Box::new(cpu_jit_x64::X64::new(1 << 20).unwrap())), 0);
+    prepare(&mut core);
+    run(&mut core, 60);
+    core
+}
+
+#[test]
+#[cfg(target_arch = "x86_64")]
+fn an_address_that_wraps_stays_in_the_guest() {
+    // movs r2, #5; 1: ldrb r1, [r0, #8]; subs r2, #1; bne 1b; b .
+    let code = [0x2205, 0x7a01, 0x3a01, 0xd1fc, 0xe7fe];
+    let core = compiled(ArmConfig::cortex_m0(), &code, |core| core.set_r(0, 0xffff_fff9));
+    assert_eq!((core.r(1), core.r(2), core.pc()), (0x1f, 0, CODE + 8));
+}
+
+#[test]
+#[cfg(target_arch = "x86_64")]
+fn what_only_the_interpreter_runs_may_have_a_condition() {
+    // movs r2, #5; 1: ite vs; ldrtvs r1, [r0]; movvc r1, #7; adds r3, r3, r1; subs r2, #1; bne 1b; b .
+    let code = [0x2205, 0xbf6c, 0xf850, 0x1e00, 0x2107, 0x185b, 0x3a01, 0xd1f8, 0xe7fe];
+    for (flags, expected) in [(0, 5 * 7), (1 << 28, 4 * 7)] {
+        let core = compiled(ArmConfig::cortex_m4f(), &code, |core| {
+            core.set_r(0, CODE as u32 + 0x100);
+            core.set_r(3, 0);
+            core.set_apsr(flags);
+        });
+        // `adds` clears V behind the first round, in which a zero was loaded.
+        assert_eq!((core.r(3), core.r(2), core.pc()), (expected, 0, CODE + 16));
+    }
+}
