@@ -244,13 +244,6 @@ impl Emitter<'_> {
             let here = self.sink.here_cold();
             let miss = self.sink.jcc_cold(Cc::NE, here);
             self.sink.cold.load_table(t, t, table + 8);
-            if offset != 0 {
-                // The window's margin wraps a sum, and the TLB's entry is for the wrapped one: host + wrapped - base - offset.
-                self.sink.cold.lea(D, u, base, offset);
-                self.sink.cold.add(Q, t, Op::Reg(u));
-                self.sink.cold.sub(Q, t, Op::Reg(base));
-                self.sink.cold.sub(Q, t, Op::Imm(offset));
-            }
             return Found { t, u, window: true, retry: Some(miss) };
         }
         let number = self.scratch.group_of.get(self.at as usize).copied().unwrap_or(NONE);

@@ -237,11 +237,7 @@ impl<'a> Emitter<'a> {
             }
             Node::Call(call, [a, b]) => match self.unit.calls.get(call as usize).copied().flatten() {
                 Some(number) => self.call_helper(self.shared.call, number, [Some(a), Some(b), None]),
-                None => {
-                    self.leave();
-                    // In a part under a condition, what follows is emitted, and never runs.
-                    self.scratch.loc[at as usize] = Loc::Const(0);
-                }
+                None => self.leave(),
             },
             Node::If(cond) => self.begin_if(cond),
             Node::EndIf => self.end_if(),
@@ -273,11 +269,11 @@ impl<'a> Emitter<'a> {
         stub
     }
 
-    /// Leaves this instruction to the interpreter. Behind a part under a condition, the block goes on.
+    /// Leaves this instruction to the interpreter.
     fn leave(&mut self) {
         self.sink.hot.set(crate::asm::reg::RAX, self.here() as u64);
         self.sink.jmp(self.fixed(self.shared.interpret));
-        self.ended = self.part.is_none();
+        self.ended = true;
     }
 
     fn set_slot(&mut self, slot: u16, value: Ref) {
