@@ -5,7 +5,6 @@ static IMAGES: &[(&str, &[u8])] = &[
     ("tv", include_bytes!("../../firmware/images/tv.elf")),
     ("watch", include_bytes!("../../firmware/images/watch.elf")),
     ("sensor", include_bytes!("../../firmware/images/sensor.elf")),
-    ("watch", include_bytes!("../../firmware/images/watch.elf")),
 ];
 
 /// The image with this name.
