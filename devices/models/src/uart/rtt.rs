@@ -1,8 +1,8 @@
 //! SEGGER RTT: a debug probe that reads what a program leaves in memory for it, and answers there.
 //!
 //! Follows the layout of SEGGER's RTT (UM08001 J-Link User Guide, chapter 16, and `SEGGER_RTT.h` of its target sources). The
-//! control block is found as probes do it: by a search of RAM for its identifier, at multiples of 10 ms of virtual time,
-//! 256 KiB each time. Then up-buffer 0 is emptied and down-buffer 0 filled at multiples of 1 ms.
+//! control block is found as probes do it: by a search of RAM for its identifier, 256 KiB each time, at multiples of 10 ms of
+//! virtual time at first and of up to 1.28 s later, so that a program without one runs undisturbed. Then up-buffer 0 is emptied and down-buffer 0 filled at multiples of 1 ms.
 //!
 //! Left out: the other channels, and the virtual terminals inside channel 0, whose switches pass as they are.
 
@@ -29,6 +29,9 @@ const MAX_BUFFERS: u32 = 64;
 /// Buffers are small; more would be no control block.
 const MAX_SIZE: u32 = 1 << 20;
 const SEARCH: Time = Time::from_ms(10);
+/// After so many searches in vain, the time between two doubles; so often at most.
+const PATIENCE: u32 = 8;
+const DOUBLINGS: u32 = 7;
 const POLL: Time = Time::from_ms(1);
 const SEARCHED: u64 = 256 << 10;
 const TOKEN: u32 = 0;
@@ -40,6 +43,8 @@ struct State {
     /// Where the search goes on: a RAM region and an offset.
     region: usize,
     offset: u64,
+    /// How often it has found nothing.
+    searches: u32,
     /// From the host, not yet in the program's buffer.
     backlog: VecDeque<u8>,
 }
@@ -187,7 +192,8 @@ fn build(_args: &mut BuildArgs) -> Result<Box<dyn Device>, BuildError> {
 impl Rtt {
     /// Asks to be called at the next multiple of its period.
     fn schedule(&self, ctx: &mut Ctx) {
-        let period = if self.state.block.is_some() { POLL } else { SEARCH };
+        let doublings = (self.state.searches / PATIENCE).min(DOUBLINGS);
+        let period = if self.state.block.is_some() { POLL } else { Time(SEARCH.0 << doublings) };
         ctx.schedule(TOKEN, Time((ctx.now().0 / period.0 + 1).saturating_mul(period.0)));
     }
 }
@@ -227,6 +233,8 @@ impl Device for Rtt {
         let memory = ctx.memory().clone();
         if self.state.block.is_none() {
             self.state.block = self.state.search(&memory);
+            self.state.searches =
+                if self.state.block.is_some() { 0 } else { self.state.searches.saturating_add(1) };
         }
         let said = self.state.exchange(&memory);
         if !said.is_empty() {
