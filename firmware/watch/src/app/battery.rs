@@ -1,8 +1,7 @@
 //! A lithium cell's charge from its voltage.
 
-/// Open-circuit voltage in mV and what it leaves, in percent: typical of a small 3.7 V cell at rest.
-const CURVE: [(u32, u32); 8] =
-    [(3450, 0), (3600, 4), (3700, 18), (3770, 45), (3850, 60), (3980, 80), (4080, 92), (4180, 100)];
+/// Voltage in mV and what is left at it, in percent: of the PineTime's cell, at the watch's small load.
+const CURVE: [(u32, u32); 6] = [(3500, 0), (3616, 3), (3723, 22), (3776, 48), (3979, 79), (4180, 100)];
 
 /// Charge in percent.
 #[must_use]

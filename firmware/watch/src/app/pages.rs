@@ -129,8 +129,12 @@ impl App {
         let size = 26 + swell;
         let color = if bpm.is_some() { accent::ROSE.0 } else { theme::TEXT_FAINT };
         view.icon(120 - size / 2, 41 - size / 2, size, icon::HEART, color);
-        let value = bpm.map_or_else(|| String::from("– –"), |b| format!("{b}"));
-        figure(view, 66, &value, "bpm");
+        match bpm {
+            Some(bpm) => figure(view, 66, &format!("{bpm}"), "bpm"),
+            None => {
+                view.text(rect(30, 66, 180, 60), Align::Center, Style::Display, theme::TEXT_FAINT, "– –");
+            }
+        }
 
         for tile in 0..10 {
             let mut points = [u8::MAX; CURVE_POINTS];

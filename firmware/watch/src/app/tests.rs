@@ -287,7 +287,7 @@ fn a_walk_is_counted_and_a_gesture_is_not() {
 
 #[test]
 fn charge_follows_the_voltage() {
-    assert_eq!([0, 3450, 3700, 4080, 4180, 5000].map(battery::percent), [0, 0, 18, 92, 100, 100]);
+    assert_eq!([0, 3500, 3723, 3989, 4180, 5000].map(battery::percent), [0, 0, 22, 80, 100, 100]);
     assert!((3400..4200).all(|mv| battery::percent(mv) <= battery::percent(mv + 1)));
 }
 
