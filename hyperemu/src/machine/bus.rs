@@ -255,3 +255,82 @@ impl Bus for SystemBus {
         self.services.counter
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cpu_core::{MemoryKind, RegionSpec};
+    use devices_models::nordic::block::Nordic;
+    use devices_models::nordic::{egu, ppi, timer};
+
+    const EGU: u64 = 0x4001_4000;
+    const TIMER: u64 = 0x4000_8000;
+    const PPI: u64 = 0x4001_f000;
+
+    fn bus() -> SystemBus {
+        let spec = RegionSpec { name: "ram".into(), base: 0x2000_0000, size: 0x1000, kind: MemoryKind::Ram };
+        let mut bus = SystemBus::new(GuestMemory::new(vec![spec]).expect("a page"), 1_000_000);
+        let devices: [(u64, Box<dyn Device>); 3] = [
+            (EGU, Box::new(Nordic::new(EGU as u32, &egu::LAYOUT, egu::Egu))),
+            (TIMER, Box::new(Nordic::new(TIMER as u32, &timer::LAYOUT, timer::TimerModel::new(4, 32)))),
+            (PPI, Box::new(Nordic::new(PPI as u32, &ppi::LAYOUT, ppi::Ppi::default()))),
+        ];
+        for (base, device) in devices {
+            let id = bus.add(Slot { name: String::new(), path: String::new(), summary: "", device });
+            bus.map(base, 0x1000, id, 0);
+        }
+        bus.reset(Time::ZERO);
+        bus
+    }
+
+    fn write(bus: &mut SystemBus, now: Time, address: u64, value: u64) {
+        let who = Access { core: 0, now, pc: 0 };
+        bus.write(&who, address, Width::B4, value).expect("a register");
+    }
+
+    fn read(bus: &mut SystemBus, now: Time, address: u64) -> u64 {
+        let who = Access { core: 0, now, pc: 0 };
+        bus.read(&who, address, Width::B4).expect("a register")
+    }
+
+    #[test]
+    fn what_a_device_publishes_triggers_others_at_the_same_time() {
+        let mut bus = bus();
+        // EGU TRIGGERED0 starts the timer and fires EGU again, whose TRIGGERED1 captures the timer.
+        let channels = [
+            (0, EGU + 0x100, TIMER),
+            (1, EGU + 0x100, EGU + 0x004),
+            (2, EGU + 0x104, TIMER + 0x044),
+            (3, TIMER + 0x140, EGU + 0x004),
+        ];
+        for (channel, event, task) in channels {
+            write(&mut bus, Time::ZERO, PPI + 0x510 + 8 * channel, event);
+            write(&mut bus, Time::ZERO, PPI + 0x514 + 8 * channel, task);
+        }
+        write(&mut bus, Time::ZERO, PPI + 0x504, 0xf);
+        write(&mut bus, Time::ZERO, TIMER + 0x540, 7);
+        let start = Time::from_us(5);
+        write(&mut bus, start, EGU, 1);
+        assert_eq!([EGU + 0x100, EGU + 0x104].map(|event| read(&mut bus, start, event)), [1, 1]);
+        assert_eq!(read(&mut bus, start, TIMER + 0x544), 0);
+        let due = bus.services.events.next().expect("the timer runs");
+        assert_eq!(due, Time::from_us(12));
+        bus.run_events(due);
+        assert_eq!(read(&mut bus, due, TIMER + 0x544), 7, "captured as it compared");
+    }
+
+    #[test]
+    fn a_loop_of_events_ends() {
+        let mut bus = bus();
+        write(&mut bus, Time::ZERO, PPI + 0x510, EGU + 0x100);
+        write(&mut bus, Time::ZERO, PPI + 0x514, EGU);
+        write(&mut bus, Time::ZERO, PPI + 0x504, 1);
+        write(&mut bus, Time::ZERO, EGU, 1);
+        assert_eq!((bus.services.complaints.len(), bus.services.messages.len()), (1, 0));
+        write(&mut bus, Time::ZERO, PPI + 0x518, EGU + 0x104);
+        write(&mut bus, Time::ZERO, PPI + 0x51c, 0x3000_0000);
+        write(&mut bus, Time::ZERO, PPI + 0x504, 2);
+        write(&mut bus, Time::ZERO, EGU + 0x004, 1);
+        assert_eq!(bus.services.complaints.len(), 2, "there is no such task");
+    }
+}
