@@ -3,7 +3,13 @@
 //! * [`block`]: tasks, events, shorts and interrupts, which all of them share.
 //! * [`ppi`]: connects events to tasks of other peripherals.
 //! * [`easydma`]: how they read and write RAM.
+//! * [`clock`], [`timer`], [`rtc`], [`wdt`]: time, power and resets; timers only wake the scheduler for events.
+//! * [`gpio`], [`gpiote`], [`qdec`]: pins, by themselves and in the hands of peripherals.
+//! * [`nvmc`], [`ficr`]: flash, UICR and factory information.
+//! * [`uart`], [`usbd`]: the console's ways out; [`usb_host`] is at the other end of the cable.
+//! * [`adc`], [`comp`], [`analog`]: voltages, which are controls.
 //! * [`serial`]: SPI and two-wire masters, which share addresses.
+//! * [`hidden`]: what start-up code merely touches.
 //! * [`radio`]: the 2.4 GHz radio; [`crypto`] is behind its companions [`ecb`], [`ccm`] and [`aar`].
 
 pub mod aar;
