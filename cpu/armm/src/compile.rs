@@ -20,15 +20,12 @@ pub(crate) type Compiler = Tier<State>;
 const PINS: [Slot; 10] =
     [Slot(3), Slot(2), Slot(0), Slot(1), Slot(slot::SP), Slot(4), Slot(5), Slot(6), Slot(7), Slot(slot::LR)];
 
-/// Arguments and temporaries, `s0` to `s11`, without the last few of those that a call keeps.
+/// Those that compilers take first for temporaries, then arguments.
 const FLOAT_PINS: [Slot; 12] = {
-    let mut pins = [Slot(slot::FLOAT); 12];
-    let mut i = 0;
-    while i < pins.len() {
-        pins[i] = Slot(slot::FLOAT + i as u16);
-        i += 1;
+    const fn s(r: u16) -> Slot {
+        Slot(slot::FLOAT + r)
     }
-    pins
+    [s(15), s(14), s(13), s(12), s(11), s(10), s(9), s(8), s(0), s(1), s(2), s(3)]
 };
 
 /// Runs the block at the program counter and what follows it as host code, up to `room` instructions; false if the

@@ -359,6 +359,10 @@ impl Emitter<'_> {
 
     pub(super) fn store(&mut self, addr: Ref, width: Width, value: Ref) {
         let x = match self.loc(value) {
+            Loc::X(x) if width.bytes() >= 4 => {
+                self.xlocked |= 1 << x;
+                Some(x)
+            }
             Loc::Slot(slot) => match self.places.of(slot) {
                 Place::X(x) if width.bytes() >= 4 => Some(x),
                 _ => None,
