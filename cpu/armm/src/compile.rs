@@ -52,6 +52,7 @@ impl Source for State {
             pins: &PINS,
             float_pins: &FLOAT_PINS,
             float_flags: Slot(slot::FLOAT_FLAGS),
+            bits: &[Slot(slot::C), Slot(slot::V)],
             address_bits: 32,
             zero_extended: true,
             float_rules: cpu_jit::FloatRules::Arm,

@@ -62,6 +62,9 @@ pub enum Binary {
     Ne,
     Ltu,
     Lts,
+    /// Whether the sum, or the difference, of the low halves is no signed number of 32 bits: 0 or 1.
+    AddOverflows32,
+    SubOverflows32,
     /// Low half of the carry-less product.
     Clmul,
     /// High half of the carry-less product.
@@ -97,6 +100,8 @@ impl Binary {
             Binary::Ne => (a != b) as u64,
             Binary::Ltu => (a < b) as u64,
             Binary::Lts => ((a as i64) < b as i64) as u64,
+            Binary::AddOverflows32 => (a as i32).overflowing_add(b as i32).1 as u64,
+            Binary::SubOverflows32 => (a as i32).overflowing_sub(b as i32).1 as u64,
             Binary::Clmul => clmul(a, b) as u64,
             Binary::Clmulh => (clmul(a, b) >> 64) as u64,
         }
@@ -291,6 +296,7 @@ macro_rules! short {
 short! {
     binary: add Add, sub Sub, and And, or Or, xor Xor, shl Shl, shr Shr, sar Sar, ror Ror, ror32 Ror32, mul Mul, mulhu MulHu,
         mulhs MulHs, mulhsu MulHsu, divu Divu, divs Divs, remu Remu, rems Rems, eq Eq, ne Ne, ltu Ltu, lts Lts,
+        add_overflows32 AddOverflows32, sub_overflows32 SubOverflows32,
         clmul Clmul, clmulh Clmulh;
     unary: not Not, sext8 Sext8, sext16 Sext16, sext32 Sext32, zext8 Zext8, zext16 Zext16, zext32 Zext32, clz Clz,
         ctz Ctz, popcount Popcount, bswap Bswap, bit_swap_bytes BitSwapBytes
@@ -305,8 +311,32 @@ mod tests {
         let corners = [0, 1, 2, 63, 64, i64::MAX as u64, i64::MIN as u64, u64::MAX, 0x8000_0000, 0xffff_ffff];
         use Binary::*;
         for op in [
-            Add, Sub, And, Or, Xor, Shl, Shr, Sar, Ror, Ror32, Mul, MulHu, MulHs, MulHsu, Divu, Divs, Remu,
-            Rems, Eq, Ne, Ltu, Lts, Clmul, Clmulh,
+            Add,
+            Sub,
+            And,
+            Or,
+            Xor,
+            Shl,
+            Shr,
+            Sar,
+            Ror,
+            Ror32,
+            Mul,
+            MulHu,
+            MulHs,
+            MulHsu,
+            Divu,
+            Divs,
+            Remu,
+            Rems,
+            Eq,
+            Ne,
+            Ltu,
+            Lts,
+            AddOverflows32,
+            SubOverflows32,
+            Clmul,
+            Clmulh,
         ] {
             for a in corners {
                 for b in corners {

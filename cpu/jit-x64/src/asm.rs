@@ -285,6 +285,12 @@ impl Bytes {
         dynasm!(self ; .arch x64 ; movzx Rd(d), Rb(d));
     }
 
+    /// The byte at `[rbp + disp]` is 1 where the condition holds, else 0.
+    pub fn setcc_home(&mut self, cc: Cc, disp: i32) {
+        self.0.extend([0x0f, 0x90 | cc as u8, 0x85]);
+        self.push_i32(disp);
+    }
+
     /// `d = cc ? b : d`
     pub fn cmov(&mut self, cc: Cc, d: u8, b: u8) {
         self.0.extend([0x48 | (d >> 3) << 2 | b >> 3, 0x0f, 0x40 | cc as u8, 0xc0 | (d & 7) << 3 | b & 7]);

@@ -18,6 +18,7 @@ fn layout() -> Layout {
         pins: &[Slot(1), Slot(2)],
         float_pins: &[Slot(FLOAT)],
         float_flags: Slot(65),
+        bits: &[Slot(5)],
         address_bits: 64,
         zero_extended: false,
         float_rules: cpu_jit::FloatRules::RiscV,

@@ -172,6 +172,16 @@ impl<I: Isa> Lifter<I> {
         }
     }
 
+    /// Where `sign` is the sign of a word that is a difference, and `overflow` whether that overflows: what was subtracted from what.
+    /// The two differ where the first is less than the second.
+    fn signed_less(&self, sign: Ref, overflow: Ref) -> Option<(Ref, Ref)> {
+        let Some(Node::Binary(Binary::Shr, word, by)) = self.node(sign) else { return None };
+        let Some(Node::Unary(Unary::Zext32, difference)) = self.node(word) else { return None };
+        let Some(Node::Binary(Binary::Sub, a, b)) = self.node(difference) else { return None };
+        let same = matches!(self.node(overflow), Some(Node::Binary(Binary::SubOverflows32, c, d)) if (a, b) == (c, d));
+        (same && self.constant(by) == Some(31)).then_some((a, b))
+    }
+
     /// Reads a slot.
     pub fn get(&self, slot: Slot) -> Ref {
         if let Some(writes) = &*self.writes.borrow()
@@ -267,6 +277,11 @@ impl<I: Isa> Semantics for Lifter<I> {
                     return self.push(Node::Binary(op, a, b));
                 };
                 self.binary(op, inner, b)
+            }
+            (Binary::AddOverflows32 | Binary::SubOverflows32, _, Some(0)) => b,
+            (Binary::Xor, None, None) if let Some((a, b)) = self.signed_less(a, b) => {
+                let (a, b) = (self.unary(Unary::Sext32, a), self.unary(Unary::Sext32, b));
+                self.binary(Binary::Lts, a, b)
             }
             _ => self.push(Node::Binary(op, a, b)),
         }

@@ -29,6 +29,7 @@ pub(crate) fn layout<const XLEN: u32>() -> Layout {
         pins: &PINS,
         float_pins: &FLOAT_PINS,
         float_flags: Slot(slot::FLOAT_FLAGS),
+        bits: &[],
         address_bits: XLEN,
         // A word stands sign-extended in its slot.
         zero_extended: false,

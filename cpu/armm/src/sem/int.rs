@@ -12,9 +12,23 @@ pub(crate) fn complement<S: Arm>(s: &S, value: S::Value) -> S::Value {
     s.xor(value, s.imm(0xffff_ffff))
 }
 
+/// `a + b`, and its flags.
+#[inline(always)]
+fn add<S: Arm>(s: &S, set: u8, a: S::Value, b: S::Value) -> S::Value {
+    let wide = s.add(a, b);
+    let result = s.zext32(wide);
+    if set != 0 {
+        s.set_nz(result);
+        s.set_slot(slot::C, s.shr(wide, s.imm(32)));
+        s.set_slot(slot::V, s.add_overflows32(a, b));
+    }
+    result
+}
+
 /// `a + b + carry`, a 33-bit sum, and its flags.
 #[inline(always)]
-fn sum<S: Arm>(s: &S, set: u8, a: S::Value, b: S::Value, wide: S::Value) -> S::Value {
+fn adc<S: Arm>(s: &S, set: u8, a: S::Value, b: S::Value) -> S::Value {
+    let wide = s.add(s.add(a, b), s.slot(slot::C));
     let result = s.zext32(wide);
     if set != 0 {
         s.set_nz(result);
@@ -25,28 +39,18 @@ fn sum<S: Arm>(s: &S, set: u8, a: S::Value, b: S::Value, wide: S::Value) -> S::V
 }
 
 #[inline(always)]
-fn add<S: Arm>(s: &S, set: u8, a: S::Value, b: S::Value) -> S::Value {
-    sum(s, set, a, b, s.add(a, b))
-}
-
-#[inline(always)]
-fn adc<S: Arm>(s: &S, set: u8, a: S::Value, b: S::Value) -> S::Value {
-    sum(s, set, a, b, s.add(s.add(a, b), s.slot(slot::C)))
-}
-
-#[inline(always)]
 fn sbc<S: Arm>(s: &S, set: u8, a: S::Value, b: S::Value) -> S::Value {
     adc(s, set, a, complement(s, b))
 }
 
-/// V is what makes N tell whether `a` is less than `b`, so that a comparison of the two is seen as one.
+/// `a - b`, and its flags.
 #[inline(always)]
 fn sub<S: Arm>(s: &S, set: u8, a: S::Value, b: S::Value) -> S::Value {
     let result = s.zext32(s.sub(a, b));
     if set != 0 {
         s.set_nz(result);
         s.set_slot(slot::C, s.eq(s.ltu(a, b), s.imm(0)));
-        s.set_slot(slot::V, s.xor(top(s, result), s.lts(s.sext32(a), s.sext32(b))));
+        s.set_slot(slot::V, s.sub_overflows32(a, b));
     }
     result
 }

@@ -10,6 +10,15 @@ use crate::sink::{Bytes, Cc};
 
 type Alu = fn(&mut Bytes, Size, u8, Op);
 
+/// Whether both values are words with their signs extended.
+pub(super) fn are_words(nodes: &[Node], a: Ref, b: Ref) -> bool {
+    [a, b].iter().all(|value| match nodes.get(value.0 as usize) {
+        Some(Node::Unary(Unary::Sext32, _)) => true,
+        Some(Node::Const(number)) => *number as i32 as u64 == *number,
+        _ => false,
+    })
+}
+
 impl Emitter<'_> {
     pub(super) fn binary(&mut self, op: Binary, a: Ref, b: Ref) {
         use Binary::*;
@@ -41,7 +50,7 @@ impl Emitter<'_> {
             Ror32 => self.shift(op, D, a, b),
             MulHu | MulHs | MulHsu => self.multiply_high(op, a, b),
             Divu | Divs | Remu | Rems => self.divide(op, a, b),
-            Eq | Ne | Ltu | Lts => {
+            Eq | Ne | Ltu | Lts | AddOverflows32 | SubOverflows32 => {
                 let cc = self.compare(op, a, b);
                 let d = self.define();
                 self.sink.hot.setcc(cc, d);
@@ -337,6 +346,12 @@ impl Emitter<'_> {
             Binary::Eq => Cc::E,
             Binary::Ne => Cc::NE,
             Binary::Ltu => Cc::B,
+            Binary::AddOverflows32 => return self.sum_overflows(a, b),
+            Binary::SubOverflows32 => return self.compare_words(Cc::O, a, b),
+            Binary::Lts if are_words(self.unit.nodes, a, b) => {
+                let (a, b) = (self.word(a), self.word(b));
+                return self.compare_words(Cc::L, a, b);
+            }
             _ => Cc::L,
         };
         if self.constant(b) == Some(0) && matches!(cc, Cc::E | Cc::NE) && self.loc(a) == Loc::Deferred {
@@ -347,6 +362,39 @@ impl Emitter<'_> {
             return self.compare_ordered(exchanged(cc), b, a);
         }
         self.compare_ordered(cc, a, b)
+    }
+
+    /// A word, without a sign extension that waits.
+    fn word(&self, value: Ref) -> Ref {
+        match (self.loc(value), self.unit.nodes.get(value.0 as usize)) {
+            (Loc::Deferred, Some(&Node::Unary(Unary::Sext32, word))) => word,
+            _ => value,
+        }
+    }
+
+    /// Flags of the difference of the low halves.
+    fn compare_words(&mut self, cc: Cc, a: Ref, b: Ref) -> Cc {
+        let y = self.low_half(b);
+        let x = self.reg(a);
+        self.sink.hot.cmp(D, x, y);
+        cc
+    }
+
+    fn sum_overflows(&mut self, a: Ref, b: Ref) -> Cc {
+        let y = self.low_half(b);
+        let x = self.op(a);
+        let t = self.scratch();
+        self.sink.hot.mov(t, x);
+        self.sink.hot.add(D, t, y);
+        Cc::O
+    }
+
+    /// A right operand of which only the low half counts.
+    fn low_half(&mut self, value: Ref) -> Op {
+        match self.constant(value) {
+            Some(number) => Op::Imm(number as i32),
+            None => self.op(value),
+        }
     }
 
     fn compare_ordered(&mut self, cc: Cc, a: Ref, b: Ref) -> Cc {

@@ -11,9 +11,9 @@ mod integer;
 mod memory;
 mod values;
 
-use cpu_core::Unary;
+use cpu_core::{Binary, Unary};
 use cpu_jit::ir::{Node, Ref};
-use cpu_jit::{FloatRules, Unit};
+use cpu_jit::{Layout, Unit};
 
 use crate::asm::Op;
 use crate::places::{self, Place, Places};
@@ -153,7 +153,7 @@ impl<'a> Emitter<'a> {
     fn plan(&mut self) {
         let nodes = self.unit.nodes;
         let (flat, zero_extended) = (self.unit.flat, self.places.layout.zero_extended);
-        let rules = self.places.layout.float_rules;
+        let layout = &self.places.layout;
         let Scratch { last, user, loc, aliases, spilled, groups, group_of } = &mut *self.scratch;
         aliases.clear();
         spilled.clear();
@@ -176,7 +176,7 @@ impl<'a> Emitter<'a> {
             let Some(only) = nodes.get(user[at] as usize) else { continue };
             // A word's shift takes it from where it is, which a narrow sum that waits for it is not.
             let deep = matches!(*node, Node::Unary(_, word) if loc[word.0 as usize] == Loc::Deferred);
-            if !deep && defers(nodes, node, only, at as u32, rules)
+            if !deep && defers(nodes, node, only, at as u32, layout)
                 || flat && memory::defers_to_window(nodes, loc, node, only, at as u32, zero_extended)
             {
                 loc[at] = Loc::Deferred;
@@ -293,6 +293,10 @@ impl<'a> Emitter<'a> {
                 self.becomes_slot(value.0, slot);
             }
             Place::Memory => match self.scratch.loc[at] {
+                Loc::Deferred => {
+                    let cc = self.condition(value);
+                    self.sink.hot.setcc_home(cc, home);
+                }
                 Loc::Const(number) if i32::try_from(number as i64).is_ok() => {
                     self.sink.hot.mov_home(home, Op::Imm(number as i32));
                 }
@@ -316,12 +320,16 @@ impl<'a> Emitter<'a> {
 }
 
 /// Whether `node` is better made by its only user.
-fn defers(nodes: &[Node], node: &Node, user: &Node, at: u32, rules: FloatRules) -> bool {
+fn defers(nodes: &[Node], node: &Node, user: &Node, at: u32, layout: &Layout) -> bool {
     use cpu_core::Binary::*;
     let constant = |r: Ref| match nodes.get(r.0 as usize) {
         Some(Node::Const(value)) => Some(*value),
         _ => None,
     };
+    if let Node::Unary(Unary::Sext32, _) = node {
+        // A comparison of words.
+        return matches!(*user, Node::Binary(Lts, a, b) if a != b && integer::are_words(nodes, a, b));
+    }
     if let Node::Unary(Unary::Zext32, _) = node {
         // A shift of a word.
         return matches!(*user, Node::Binary(Shr, word, by) if word.0 == at && constant(by).is_some_and(|by| by < 32));
@@ -331,21 +339,21 @@ fn defers(nodes: &[Node], node: &Node, user: &Node, at: u32, rules: FloatRules) 
         Node::BranchIf(cond, _) | Node::RaiseIf(_, cond, _) | Node::If(cond) | Node::ExitIf(cond, _)
             if cond.0 == at =>
         {
-            matches!(op, Eq | Ne | Ltu | Lts | And)
+            is_condition(op)
         }
-        Node::Select(cond, yes, no) if cond.0 == at && yes.0 != at && no.0 != at => {
-            matches!(op, Eq | Ne | Ltu | Lts | And)
-        }
+        Node::Select(cond, yes, no) if cond.0 == at && yes.0 != at && no.0 != at => is_condition(op),
         // The opposite of a comparison; and bits that are compared with zero.
-        Node::Binary(Eq | Ne, x, zero) if x.0 == at && constant(zero) == Some(0) => {
-            matches!(op, Eq | Ne | Ltu | Lts | And)
-        }
+        Node::Binary(Eq | Ne, x, zero) if x.0 == at && constant(zero) == Some(0) => is_condition(op),
         Node::Unary(Unary::Sext32 | Unary::Zext32, _) => match op {
             Add | Sub | Mul => true,
             Shl => constant(b).is_some_and(|amount| amount < 32),
             _ => false,
         },
-        Node::Float(..) => float::defers(nodes, node, user, at, rules),
+        // A flag goes to its slot without a register.
+        Node::Set(slot, value) if value.0 == at && layout.bits.contains(&slot) => {
+            matches!(op, Eq | Ne | Ltu | Lts | AddOverflows32 | SubOverflows32)
+        }
+        Node::Float(..) => float::defers(nodes, node, user, at, layout.float_rules),
         Node::Load { addr, .. } if addr.0 == at => memory::defers(nodes, node),
         Node::Store { addr, value, .. } if addr.0 == at && value.0 != at => memory::defers(nodes, node),
         // Shifts take their amount modulo their width themselves.
@@ -355,6 +363,12 @@ fn defers(nodes: &[Node], node: &Node, user: &Node, at: u32, rules: FloatRules) 
         Node::Binary(Ror32, x, amount) if amount.0 == at && x.0 != at => op == And && constant(b) == Some(31),
         _ => false,
     }
+}
+
+/// Whether an operation can be left in the host's flags.
+fn is_condition(op: Binary) -> bool {
+    use Binary::*;
+    matches!(op, Eq | Ne | Ltu | Lts | AddOverflows32 | SubOverflows32 | And)
 }
 
 /// The condition that is true where the other is false, with its operands exchanged.

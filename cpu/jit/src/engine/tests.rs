@@ -132,6 +132,7 @@ impl Rig {
             pins: &[],
             float_pins: &[],
             float_flags: Slot(0),
+            bits: &[],
             address_bits: 64,
             zero_extended: false,
             float_rules: crate::FloatRules::RiscV,
