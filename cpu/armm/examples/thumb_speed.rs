@@ -1,4 +1,4 @@
-//! How fast the interpreter runs an integer loop: `cargo run --release -p cpu-armm --example speed`.
+//! How fast the interpreter runs an integer loop: `cargo run --release -p cpu-armm --example thumb_speed`.
 
 use cpu_armm::{ArmConfig, ArmCore};
 use cpu_core::{Core, EmptyBus, GuestMemory, MemoryKind, RegionSpec, Time};
