@@ -40,7 +40,7 @@ fn home_screen(display: Option<&Display>) -> Vec<u8> {
     }
     let picture = emulator.path("home.png");
     let _outcome =
-        emulator.arg("--screenshot").arg(&picture).run().ends_with(124).shows("^tv: ready in 65 ms");
+        emulator.arg("--screenshot").arg(&picture).run().ends_with(124).shows("^tv: ready in 66 ms");
     std::fs::read(picture).expect("the picture was written")
 }
 

@@ -319,6 +319,7 @@ fn mps2(at: &Path) -> Result {
         "-mfloat-abi=hard",
         "-mfpu=fpv4-sp-d16",
         "-O2",
+        "-g",
         "-Wall",
         "-Wextra",
     ]);
@@ -334,7 +335,7 @@ fn mps2(at: &Path) -> Result {
     }
     process::output(gcc.arg(sources.join("picolibc.c")).arg("-lm").arg("-o").arg(at.join("picolibc.elf")))?;
     const TARGET: &str = "thumbv7em-none-eabihf";
-    process::output(command("rustup").args(["target", "add", TARGET]))?;
+    process::retry("rustup", || process::output(command("rustup").args(["target", "add", TARGET])))?;
     let mut rustc = command("rustc");
     rustc.args([
         "--edition",
