@@ -9,6 +9,8 @@
 //! it acknowledges nothing until a finger or the reset pin wakes it. Written 3 to register 0xa5 (or 0xe5) it sleeps
 //! until the reset pin does.
 //!
+//! Controls put a finger on the glass without a window: it comes down at `x`, `y`, and follows them.
+//!
 //! Output line 0 is the interrupt pin: low for `IrqPulseWidth` times 0.1 ms at each report, otherwise high. Pin
 //! `reset-gpios` is active low. The panel has `hyperemu,width` by `hyperemu,height` pixels, 240 each if not told.
 //!
@@ -19,7 +21,8 @@ use devices_core::i2c::{BuiltI2c, I2cModel, I2cTarget};
 use devices_core::pins::{self, Pin, RESET};
 use devices_core::regs::Bank;
 use devices_core::{
-    BuildError, Component, Ctx, Field, HostInput, Node, Port, RestoreError, Time, register_bank, state,
+    BuildError, Component, ControlError, ControlKind, ControlSpec, ControlValue, Ctx, Field, HostInput, Node,
+    Port, RestoreError, Time, register_bank, state,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
@@ -132,6 +135,8 @@ struct State {
     moves: VecDeque<Option<(u16, u16)>>,
     /// Where it is, in pixels.
     finger: Option<(u16, u16)>,
+    /// Where it was last, or comes down next by the controls.
+    place: (u16, u16),
     touch: Option<Touch>,
     /// When a tap ended.
     tapped: Option<Time>,
@@ -148,11 +153,17 @@ impl State {
             addressing: false,
             moves: VecDeque::new(),
             finger: None,
+            place: (0, 0),
             touch: None,
             tapped: None,
             pulse: false,
             pins: [Pin::default(); RESET + 1],
         }
+    }
+
+    /// Where the finger is outside, scanned or not.
+    fn outside(&self) -> Option<(u16, u16)> {
+        self.moves.back().copied().unwrap_or(self.finger)
     }
 
     fn report(&mut self, fingers: u32, event: u32, (x, y): (u16, u16)) {
@@ -259,17 +270,39 @@ impl Cst816s {
     /// Power-on, or the reset pin: what is outside stays.
     fn start_over(&mut self, ctx: &mut Ctx) {
         [TOKEN_SCAN, TOKEN_PULSE, TOKEN_SLEEP].into_iter().for_each(|token| ctx.cancel(token));
-        let State { pins, moves, finger, .. } = std::mem::replace(&mut self.state, State::new());
-        self.state.pins = pins;
+        let before = std::mem::replace(&mut self.state, State::new());
+        let State { pins, place, .. } = before;
+        (self.state.pins, self.state.place) = (pins, place);
         // A finger that lies on the glass is found again.
-        let last = moves.back().copied().unwrap_or(finger);
-        self.state.moves = last.map(Some).into_iter().collect();
+        self.state.moves = before.outside().map(Some).into_iter().collect();
         if pins[RESET].low() {
             ctx.cancel(TOKEN_START);
         } else {
             ctx.schedule_in(TOKEN_START, STARTS);
         }
         self.set_int(ctx);
+    }
+
+    /// The finger comes, moves or goes.
+    fn point(&mut self, ctx: &mut Ctx, at: Option<(u16, u16)>) {
+        self.state.place = at.unwrap_or(self.state.place);
+        // Of moves between two scans the chip sees the last; that a finger came or went it never misses.
+        let moves = &mut self.state.moves;
+        if matches!((moves.back(), at), (Some(Some(_)), Some(_)) | (Some(None), None)) && moves.len() > 1
+            || moves.len() >= QUEUE
+        {
+            moves.pop_back();
+        }
+        moves.push_back(at);
+        match self.state.power {
+            Power::On => {}
+            Power::Asleep if at.is_some() => self.state.power = Power::On,
+            // Only where the finger is in the end matters to a chip that does not look.
+            _ => return moves.drain(..moves.len() - 1).for_each(drop),
+        }
+        if ctx.due(TOKEN_SCAN).is_none() {
+            self.schedule_scan(ctx);
+        }
     }
 
     fn scan(&mut self, ctx: &mut Ctx) {
@@ -326,6 +359,43 @@ impl Component for Cst816s {
         fields.push(field("power", format!("{:?}", self.state.power)));
         fields.push(field("finger", format!("{:?}", self.state.finger)));
         fields
+    }
+
+    fn controls(&self) -> Vec<ControlSpec> {
+        let control = |name: &str, unit, kind, help| {
+            let name = name.to_string();
+            ControlSpec { name, unit, kind, settable: true, help }
+        };
+        let pixels = |size: u32| ControlKind::Number { min: 0.0, max: f64::from(size - 1) };
+        vec![
+            control("x", "px", pixels(self.size.0), "where the finger is, from the left"),
+            control("y", "px", pixels(self.size.1), "where the finger is, from the top"),
+            control("down", "", ControlKind::Switch, "whether the finger is on the glass"),
+        ]
+    }
+
+    fn control(&self, name: &str) -> Option<ControlValue> {
+        match name {
+            "x" => Some(ControlValue::Number(self.state.place.0.into())),
+            "y" => Some(ControlValue::Number(self.state.place.1.into())),
+            "down" => Some(ControlValue::Switch(self.state.outside().is_some())),
+            _ => None,
+        }
+    }
+
+    fn set_control(&mut self, ctx: &mut Ctx, name: &str, value: &ControlValue) -> Result<(), ControlError> {
+        let mut down = self.state.outside().is_some();
+        match (name, value) {
+            ("x", ControlValue::Number(x)) => self.state.place.0 = *x as u16,
+            ("y", ControlValue::Number(y)) => self.state.place.1 = *y as u16,
+            ("down", ControlValue::Switch(on)) => down = *on,
+            _ => return Err(ControlError::Unknown(name.to_string())),
+        }
+        let at = down.then_some(self.state.place);
+        if at != self.state.outside() {
+            self.point(ctx, at);
+        }
+        Ok(())
     }
 }
 
@@ -392,23 +462,7 @@ impl I2cTarget for Cst816s {
         let HostInput::Touch { slot: 0, at } = *input else { return };
         let pixel = |at: u16, size: u32| (u32::from(at.min(0x7fff)) * size / 0x8000) as u16;
         let at = at.map(|(x, y)| (pixel(x, self.size.0), pixel(y, self.size.1)));
-        // Of moves between two scans the chip sees the last; that a finger came or went it never misses.
-        let moves = &mut self.state.moves;
-        if matches!((moves.back(), at), (Some(Some(_)), Some(_)) | (Some(None), None)) && moves.len() > 1
-            || moves.len() >= QUEUE
-        {
-            moves.pop_back();
-        }
-        moves.push_back(at);
-        match self.state.power {
-            Power::On => {}
-            Power::Asleep if at.is_some() => self.state.power = Power::On,
-            // Only where the finger is in the end matters to a chip that does not look.
-            _ => return moves.drain(..moves.len() - 1).for_each(drop),
-        }
-        if ctx.due(TOKEN_SCAN).is_none() {
-            self.schedule_scan(ctx);
-        }
+        self.point(ctx, at);
     }
 }
 
@@ -528,6 +582,22 @@ mod tests {
         drive_reset(&mut bench, true);
         bench.wait_ms(50);
         assert_eq!(bench.ask(&[1], 6), [0, 1, 0x80, 10, 0, 20], "the finger is still there");
+        bench.check_save_restore();
+    }
+
+    #[test]
+    fn a_finger_by_the_controls() {
+        let mut bench = touch_panel();
+        let number = ControlValue::Number;
+        bench.set("x", number(30.0));
+        bench.set("y", number(200.0));
+        assert_eq!(watch(&mut bench, 50), (0, [0; 4]), "above the glass");
+        bench.set("down", ControlValue::Switch(true));
+        assert_eq!(watch(&mut bench, 15), (2, [0, 1, 30, 200]));
+        bench.set("x", number(90.0));
+        assert_eq!(watch(&mut bench, 10).1, [4, 1, 90, 200], "to the right");
+        bench.set("down", ControlValue::Switch(false));
+        assert_eq!(watch(&mut bench, 30), (1, [4, 0, 90, 200]));
         bench.check_save_restore();
     }
 
