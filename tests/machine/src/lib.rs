@@ -5,6 +5,7 @@
 
 mod display;
 mod emulator;
+pub mod golden;
 mod screen;
 mod server;
 

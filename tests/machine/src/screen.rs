@@ -40,6 +40,19 @@ impl Screen {
         Self { width: info.width as usize, height: info.height as usize, pixels: pixels.collect() }
     }
 
+    /// Writes a PNG file.
+    ///
+    /// # Panics
+    ///
+    /// When it can not be written.
+    pub fn write(&self, path: &Path) {
+        let file = std::fs::File::create(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+        let mut encoder = png::Encoder::new(file, self.width as u32, self.height as u32);
+        encoder.set_color(png::ColorType::Rgb);
+        let mut writer = encoder.write_header().expect("the picture has a size");
+        writer.write_image_data(self.pixels.as_flattened()).expect("the picture can be written");
+    }
+
     /// How many different colours there are.
     pub fn colours(&self) -> usize {
         self.pixels.iter().collect::<std::collections::HashSet<_>>().len()
