@@ -164,7 +164,8 @@ pub struct RunArgs {
     #[arg(long, help_heading = "Boot")]
     pub no_reboot: bool,
 
-    /// A disk: file=F[,format=raw|qcow2][,readonly]. Repeat for more.
+    /// A disk, or what a flash chip keeps: file=F[,format=raw|qcow2][,readonly]. Repeat for more; they go to what takes one in
+    /// the order of `machine show`.
     #[arg(long, value_name = "SPEC", help_heading = "Devices")]
     pub drive: Vec<DriveSpec>,
     /// Share a host directory with the guest by 9p, mount tag `share`.
