@@ -9,7 +9,6 @@ use super::{Emitter, Loc, Owner};
 use crate::asm::Size::Q;
 use crate::asm::{Op, reg};
 use crate::places::{self, Place};
-use crate::sink::Cc;
 
 /// How things were at the jump.
 pub struct Part {
@@ -101,10 +100,6 @@ impl Emitter<'_> {
     /// Leaves the block behind this instruction for `offset` from the start of the page where `cond` is not zero.
     pub(super) fn exit_if(&mut self, cond: Ref, offset: i64) {
         let cc = self.condition(cond);
-        self.leave_behind(cc, offset);
-    }
-
-    fn leave_behind(&mut self, cc: Cc, offset: i64) {
         let stub = self.sink.here_cold();
         self.sink.jcc(cc, stub);
         let left = self.unit.instructions - self.index - 1;
