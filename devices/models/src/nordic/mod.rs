@@ -19,6 +19,7 @@ pub mod block;
 pub mod ccm;
 pub mod clock;
 pub mod comp;
+mod compare;
 pub mod crypto;
 pub mod easydma;
 pub mod ecb;

@@ -8,8 +8,8 @@
 //! Left out: the jitter and delay of tasks of up to two ticks, and that the counter stands still while the
 //! low-frequency clock does.
 
-use super::base_address;
 use super::block::{Block, Nordic, Peripheral};
+use super::{base_address, compare};
 use devices_core::{
     At, BuildArgs, BuildError, Component, Ctx, Device, Field, Model, RestoreError, Time, state,
 };
@@ -22,7 +22,6 @@ pub const MODEL: Model =
 const HZ: u64 = 32_768;
 const MASK: u32 = 0xff_ffff;
 const MAX_CC: usize = 4;
-const FIRST_CC: u64 = 0x540;
 /// TICK, OVRFLW, COMPARE.
 const EVENTS: u32 = 0x000f_0003;
 
@@ -118,20 +117,13 @@ impl RtcModel {
     }
 
     fn cc(&mut self, offset: u64) -> Option<&mut u32> {
-        let index = offset.checked_sub(FIRST_CC)? / 4;
-        self.rtc.cc[..self.channels].get_mut(index as usize).filter(|_| offset.is_multiple_of(4))
+        compare::at(&mut self.rtc.cc[..self.channels], offset)
     }
 }
 
 fn build(args: &mut BuildArgs) -> Result<Box<dyn Device>, BuildError> {
-    let channels = args.node.u32("cc-num").unwrap_or(4);
-    if channels == 0 || channels as usize > MAX_CC {
-        return Err(BuildError::property(
-            "cc-num",
-            format!("{channels} CC registers; 1 to {MAX_CC} are possible"),
-        ));
-    }
-    Ok(Box::new(Nordic::new(base_address(args)?, &LAYOUT, RtcModel::new(channels as usize))))
+    let channels = compare::count(args, MAX_CC)?;
+    Ok(Box::new(Nordic::new(base_address(args)?, &LAYOUT, RtcModel::new(channels))))
 }
 
 impl Component for RtcModel {

@@ -9,8 +9,8 @@
 //! Left out: the request for the high-frequency clock, which is always there, and low-power counter mode, which is the
 //! same as counter mode.
 
-use super::base_address;
 use super::block::{Block, Nordic, Peripheral};
+use super::{base_address, compare};
 use devices_core::regs::Bank;
 use devices_core::{
     At, BuildArgs, BuildError, Component, Ctx, Device, Field, Model, RestoreError, Time, register_bank, state,
@@ -23,7 +23,6 @@ pub const MODEL: Model =
 
 const HZ: u64 = 16_000_000;
 const MAX_CC: usize = 6;
-const FIRST_CC: u64 = 0x540;
 /// Product anomaly notice 73 of the nRF51 has software keep the clock running by this.
 const CLOCK_REQUEST: u64 = 0xc0c;
 
@@ -150,24 +149,17 @@ impl TimerModel {
     }
 
     fn cc(&mut self, offset: u64) -> Option<&mut u32> {
-        let index = offset.checked_sub(FIRST_CC)? / 4;
-        self.timer.cc[..self.channels].get_mut(index as usize).filter(|_| offset.is_multiple_of(4))
+        compare::at(&mut self.timer.cc[..self.channels], offset)
     }
 }
 
 fn build(args: &mut BuildArgs) -> Result<Box<dyn Device>, BuildError> {
-    let channels = args.node.u32("cc-num").unwrap_or(4);
-    if channels == 0 || channels as usize > MAX_CC {
-        return Err(BuildError::property(
-            "cc-num",
-            format!("{channels} CC registers; 1 to {MAX_CC} are possible"),
-        ));
-    }
+    let channels = compare::count(args, MAX_CC)?;
     let bits = args.node.u32("max-bit-width").unwrap_or(32);
     if ![8, 16, 24, 32].contains(&bits) {
         return Err(BuildError::property("max-bit-width", format!("{bits}; 8, 16, 24 or 32 is expected")));
     }
-    Ok(Box::new(Nordic::new(base_address(args)?, &LAYOUT, TimerModel::new(channels as usize, bits))))
+    Ok(Box::new(Nordic::new(base_address(args)?, &LAYOUT, TimerModel::new(channels, bits))))
 }
 
 impl Component for TimerModel {
@@ -216,7 +208,7 @@ impl Peripheral for TimerModel {
             }
             task::COUNT => return,
             _ => {
-                if let Some(cc) = self.cc(FIRST_CC + u64::from(task - task::CAPTURE0)) {
+                if let Some(cc) = self.cc(compare::FIRST_CC + u64::from(task - task::CAPTURE0)) {
                     *cc = count;
                 }
             }
