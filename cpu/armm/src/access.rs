@@ -20,18 +20,10 @@ impl State {
 
     /// Asks for the TLB's numbers anew. Whoever changes privilege, [`State::mode`] or the like calls it.
     pub(crate) fn update_contexts(&self) {
-        let (frame, tlb) = (&*self.frame, &self.frame.tlb);
         let protection = self.protection_key();
         let fetch = ContextKey { space: self.mode() as u64, mode: protection | FETCH };
         let data = ContextKey { space: 0, mode: protection };
-        frame.fetch_context.set(tlb.context(fetch));
-        let before = tlb.flushes();
-        frame.data_context.set(tlb.context(data));
-        if tlb.flushes() != before {
-            // The numbers ran out between the two.
-            frame.fetch_context.set(tlb.context(fetch));
-        }
-        self.contexts_at.set(tlb.flushes());
+        self.contexts_at.set(self.frame.set_contexts(fetch, data));
     }
 
     /// Forgets what the MPU allowed.

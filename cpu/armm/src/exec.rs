@@ -291,7 +291,7 @@ fn run(
                 if std::mem::take(step_over) {
                     n = 1;
                 } else {
-                    n = before_breakpoint(breakpoints, block, pc, n);
+                    n = block.before_breakpoint(breakpoints, pc, n, |op| op.len as u64);
                     if n == 0 {
                         return Exit::Breakpoint;
                     }
@@ -424,23 +424,6 @@ impl State {
         self.index.set(0);
         self.executed.set(self.executed.get().wrapping_add(done as u64));
     }
-}
-
-/// How many of the first `n` instructions come before a breakpoint.
-fn before_breakpoint(breakpoints: &[u64], block: &Block<Op>, pc: u64, n: usize) -> usize {
-    let from = breakpoints.partition_point(|address| *address < pc);
-    let Some(&next) = breakpoints.get(from) else { return n };
-    if next - pc >= block.bytes as u64 {
-        return n;
-    }
-    let mut at = pc;
-    for (i, op) in block.ops.iter().take(n).enumerate() {
-        if at >= next {
-            return i;
-        }
-        at += op.len as u64;
-    }
-    n
 }
 
 /// The block at `pc`; `None` if its fetch faulted, which counts as an instruction.

@@ -97,9 +97,7 @@ impl Quick for State {
                 Some(value)
             }
             (kind::STORE_EXCLUSIVE, Some(width)) => {
-                let claimed = self.monitor.get();
-                let succeeds =
-                    claimed.is_some_and(|(at, size)| (at ^ a as u32) >> 2 == 0 && size == width as u8);
+                let succeeds = self.claims(a, width);
                 if succeeds && !self.quick_store(a, width, b) {
                     return None;
                 }

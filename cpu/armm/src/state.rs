@@ -169,6 +169,13 @@ impl State {
         strict | float | plain | flat
     }
 
+    /// Whether the monitor is claimed for an access. The tag is the word that holds the address; a store elsewhere, or of another
+    /// size, fails (A3.4.1).
+    pub(crate) fn claims(&self, addr: u64, width: Width) -> bool {
+        let claimed = self.monitor.get();
+        claimed.is_some_and(|(at, size)| (at ^ addr as u32) >> 2 == 0 && size == width as u8)
+    }
+
     /// Rounding and rules of floating-point instructions.
     fn float_env(&self) -> Env {
         Env::arm(self.sys.fpscr.get(), Flags::from_bits_truncate(self.cell(slot::FLOAT_FLAGS).get() as u8))
@@ -257,7 +264,7 @@ impl Semantics for State {
             Some(value) => value,
             None => self.load_slow(addr, width)?,
         };
-        Ok(if signed { sign_extend(value, width) } else { value })
+        Ok(if signed { width.sign_extend(value) } else { value })
     }
 
     #[inline(always)]
@@ -270,23 +277,17 @@ impl Semantics for State {
 
     fn rmw(&self, op: Rmw, addr: u64, width: Width, value: u64) -> Result<u64, Trapped> {
         let old = self.load(addr, width, true)?;
-        self.store(addr, width, op.eval(old, sign_extend(value, width)))?;
+        self.store(addr, width, op.eval(old, width.sign_extend(value)))?;
         Ok(old)
     }
 
     fn compare_exchange(&self, addr: u64, width: Width, expected: u64, new: u64) -> Result<u64, Trapped> {
         let old = self.load(addr, width, true)?;
-        if old == sign_extend(expected, width) {
+        if old == width.sign_extend(expected) {
             self.store(addr, width, new)?;
         }
         Ok(old)
     }
-}
-
-#[inline(always)]
-pub(crate) fn sign_extend(value: u64, width: Width) -> u64 {
-    let shift = 64 - width.bits();
-    ((value << shift) as i64 >> shift) as u64
 }
 
 impl Arm for State {
@@ -313,9 +314,7 @@ impl Arm for State {
     }
 
     fn store_exclusive(&self, addr: u64, width: Width, value: u64) -> Result<u64, Trapped> {
-        // The tag is the word that holds the address; a store elsewhere, or of another size, fails (A3.4.1).
-        let claimed = self.monitor.get();
-        let holds = claimed.is_some_and(|(at, size)| (at ^ addr as u32) >> 2 == 0 && size == width as u8);
+        let holds = self.claims(addr, width);
         if holds {
             self.store(addr, width, value)?;
         }
@@ -337,7 +336,7 @@ impl Arm for State {
 
     fn load_unprivileged(&self, addr: u64, width: Width, signed: bool) -> Result<u64, Trapped> {
         let value = self.load_as(addr, width, false)?;
-        Ok(if signed { sign_extend(value, width) } else { value })
+        Ok(if signed { width.sign_extend(value) } else { value })
     }
 
     fn store_unprivileged(&self, addr: u64, width: Width, value: u64) -> Result<(), Trapped> {

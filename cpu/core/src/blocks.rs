@@ -42,6 +42,32 @@ pub struct Block<Op> {
     second_generation: u32,
 }
 
+impl<Op> Block<Op> {
+    /// How many of its first `n` instructions come before a breakpoint, where it stands at `pc`; `len` tells an instruction's bytes.
+    /// `breakpoints` are in order.
+    pub fn before_breakpoint(
+        &self,
+        breakpoints: &[u64],
+        pc: u64,
+        n: usize,
+        len: impl Fn(&Op) -> u64,
+    ) -> usize {
+        let from = breakpoints.partition_point(|address| *address < pc);
+        let Some(&next) = breakpoints.get(from) else { return n };
+        if next - pc >= self.bytes as u64 {
+            return n;
+        }
+        let mut at = pc;
+        for (i, op) in self.ops.iter().take(n).enumerate() {
+            if at >= next {
+                return i;
+            }
+            at += len(op);
+        }
+        n
+    }
+}
+
 #[derive(Copy, Clone)]
 struct Jump {
     vaddr: u64,

@@ -37,6 +37,13 @@ impl Width {
         u64::MAX >> (64 - self.bits())
     }
 
+    /// `value`, whose low bits of this width count, with its sign extended.
+    #[inline(always)]
+    pub const fn sign_extend(self, value: u64) -> u64 {
+        let shift = 64 - self.bits();
+        ((value << shift) as i64 >> shift) as u64
+    }
+
     /// The width of `bytes` bytes, if there is one.
     #[inline]
     pub const fn from_bytes(bytes: u64) -> Option<Width> {

@@ -5,7 +5,7 @@
 
 use std::cell::Cell;
 
-use crate::tlb::Tlb;
+use crate::tlb::{ContextKey, Tlb};
 
 /// Number of slots.
 pub const SLOTS: usize = 128;
@@ -52,6 +52,19 @@ impl Frame {
     pub fn jump_index(pc: u64) -> usize {
         // The page's bits, which the key holds, only permute the places of its instructions.
         (pc >> 1 ^ pc >> 13) as usize & (JUMPS - 1)
+    }
+
+    /// Asks the TLB for the numbers of the contexts of fetches and of data accesses. Gives [`Tlb::flushes`], up to whose next change
+    /// they are valid.
+    pub fn set_contexts(&self, fetch: ContextKey, data: ContextKey) -> u64 {
+        self.fetch_context.set(self.tlb.context(fetch));
+        let before = self.tlb.flushes();
+        self.data_context.set(self.tlb.context(data));
+        if self.tlb.flushes() != before {
+            // The numbers ran out between the two.
+            self.fetch_context.set(self.tlb.context(fetch));
+        }
+        self.tlb.flushes()
     }
 
     /// Empties the jump cache.

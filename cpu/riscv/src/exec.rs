@@ -234,7 +234,7 @@ fn run<const XLEN: u32>(
                 if std::mem::take(step_over) {
                     n = 1;
                 } else {
-                    n = before_breakpoint(breakpoints, block, pc, n);
+                    n = block.before_breakpoint(breakpoints, pc, n, |op| op.len as u64);
                     if n == 0 {
                         return Exit::Breakpoint;
                     }
@@ -337,28 +337,6 @@ impl<const XLEN: u32> State<XLEN> {
         self.index.set(0);
         self.executed.set(self.executed.get() + done as u64);
     }
-}
-
-/// How many of the first `n` instructions come before a breakpoint.
-fn before_breakpoint<const XLEN: u32>(
-    breakpoints: &[u64],
-    block: &Block<Op<XLEN>>,
-    pc: u64,
-    n: usize,
-) -> usize {
-    let from = breakpoints.partition_point(|address| *address < pc);
-    let Some(&next) = breakpoints.get(from) else { return n };
-    if next - pc >= block.bytes as u64 {
-        return n;
-    }
-    let mut at = pc;
-    for (i, op) in block.ops.iter().take(n).enumerate() {
-        if at >= next {
-            return i;
-        }
-        at += op.len as u64;
-    }
-    n
 }
 
 /// The block at `pc`; `None` if its fetch trapped, which counts as an instruction.

@@ -6,7 +6,7 @@ use cpu_jit::{Layout, Quick, Slot};
 
 use crate::lift::Call;
 use crate::semantics::CsrOp;
-use crate::state::{State, sign_extend, slot};
+use crate::state::{State, slot};
 use crate::sys::csr::number as n;
 use crate::sys::status;
 
@@ -121,13 +121,13 @@ impl<const XLEN: u32> State<XLEN> {
                 tlb.load_for_store(context, addr, width)?
             }
         };
-        Some(sign_extend(value, width))
+        Some(width.sign_extend(value))
     }
 
     fn quick_load_reserved(&self, addr: u64, width: Width) -> Option<u64> {
         // As the interpreter does: only RAM can be reserved, and a page does not become dirty by it.
         let value = self.frame.tlb.load_for_store(self.frame.data_context.get(), addr, width)?;
-        let value = sign_extend(value, width);
+        let value = width.sign_extend(value);
         self.sys.reservation.set(Some((addr, value)));
         Some(value)
     }
@@ -135,7 +135,7 @@ impl<const XLEN: u32> State<XLEN> {
     fn quick_store_conditional(&self, addr: u64, width: Width, value: u64) -> Option<u64> {
         let held = self.quick_for_store(addr, width)?;
         let reserved = self.sys.reservation.take();
-        let holds = reserved.is_some_and(|(at, expected)| at == addr && held == sign_extend(expected, width));
+        let holds = reserved.is_some_and(|(at, expected)| at == addr && held == width.sign_extend(expected));
         if holds {
             self.frame.tlb.store(self.frame.data_context.get(), addr, width, value);
         }
@@ -168,14 +168,14 @@ impl<const XLEN: u32> Quick for State<XLEN> {
 
     fn quick_rmw(&self, op: Rmw, addr: u64, width: Width, value: u64) -> Option<u64> {
         let old = self.quick_for_store(addr, width)?;
-        let new = op.eval(old, sign_extend(value, width));
+        let new = op.eval(old, width.sign_extend(value));
         self.frame.tlb.store(self.frame.data_context.get(), addr, width, new);
         Some(old)
     }
 
     fn quick_compare_exchange(&self, addr: u64, width: Width, expected: u64, new: u64) -> Option<u64> {
         let old = self.quick_for_store(addr, width)?;
-        if old == sign_extend(expected, width) {
+        if old == width.sign_extend(expected) {
             self.frame.tlb.store(self.frame.data_context.get(), addr, width, new);
         }
         Some(old)

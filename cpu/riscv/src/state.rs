@@ -298,7 +298,7 @@ impl<const XLEN: u32> Semantics for State<XLEN> {
             Some(value) => value,
             None => self.load_slow(addr, width)?,
         };
-        Ok(if signed { sign_extend(value, width) } else { value })
+        Ok(if signed { width.sign_extend(value) } else { value })
     }
 
     #[inline(always)]
@@ -311,26 +311,20 @@ impl<const XLEN: u32> Semantics for State<XLEN> {
 
     #[inline(always)]
     fn rmw(&self, op: Rmw, addr: u64, width: Width, value: u64) -> Result<u64, Trapped> {
-        let old = sign_extend(self.load_for_store(addr, width)?, width);
-        self.store(addr, width, op.eval(old, sign_extend(value, width)))?;
+        let old = width.sign_extend(self.load_for_store(addr, width)?);
+        self.store(addr, width, op.eval(old, width.sign_extend(value)))?;
         Ok(old)
     }
 
     #[inline(always)]
     fn compare_exchange(&self, addr: u64, width: Width, expected: u64, new: u64) -> Result<u64, Trapped> {
-        let old = sign_extend(self.load_for_store(addr, width)?, width);
+        let old = width.sign_extend(self.load_for_store(addr, width)?);
         // Where it differs the right to store was needed all the same, and has been checked.
-        if old == sign_extend(expected, width) {
+        if old == width.sign_extend(expected) {
             self.store(addr, width, new)?;
         }
         Ok(old)
     }
-}
-
-#[inline(always)]
-pub(crate) fn sign_extend(value: u64, width: Width) -> u64 {
-    let shift = 64 - width.bits();
-    ((value << shift) as i64 >> shift) as u64
 }
 
 impl<const XLEN: u32> Riscv for State<XLEN> {
@@ -372,7 +366,7 @@ impl<const XLEN: u32> Riscv for State<XLEN> {
     }
 
     fn load_reserved(&self, addr: u64, width: Width) -> Result<u64, Trapped> {
-        let value = sign_extend(self.load_reservable(addr, width)?, width);
+        let value = width.sign_extend(self.load_reservable(addr, width)?);
         self.sys.reservation.set(Some((addr, value)));
         Ok(value)
     }
@@ -381,7 +375,7 @@ impl<const XLEN: u32> Riscv for State<XLEN> {
         let reserved = self.sys.reservation.take();
         if let Some((reserved_addr, expected)) = reserved
             && reserved_addr == addr
-            && sign_extend(self.load_for_store(addr, width)?, width) == sign_extend(expected, width)
+            && width.sign_extend(self.load_for_store(addr, width)?) == width.sign_extend(expected)
         {
             self.store(addr, width, value)?;
             return Ok(0);

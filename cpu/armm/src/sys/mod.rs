@@ -320,8 +320,7 @@ impl State {
     /// What [`State::check_access`] depends on besides registers that flush: privilege, and whether the priority is one for
     /// which the MPU is off.
     pub(crate) fn protection_key(&self) -> u32 {
-        let who = self.accessor(self.privileged());
-        who.privileged as u32 | (self.sys.mpu.applies(who) as u32) << 1
+        self.accessor(self.privileged()).privileged as u32 | (self.protects() as u32) << 1
     }
 
     /// Whether the MPU applies to accesses now.

@@ -90,15 +90,7 @@ impl<const XLEN: u32> State<XLEN> {
     /// Recomputes the TLB contexts after a change of privilege, `mstatus`, `satp`, of what [`State::mode`] tells, or after a
     /// flush.
     pub(crate) fn update_contexts(&self) {
-        let (frame, tlb) = (&*self.frame, &self.frame.tlb);
-        frame.fetch_context.set(tlb.context(self.fetch_key()));
-        let before = tlb.flushes();
-        frame.data_context.set(tlb.context(self.data_key()));
-        if tlb.flushes() != before {
-            // The numbers ran out between the two.
-            frame.fetch_context.set(tlb.context(self.fetch_key()));
-        }
-        self.contexts_at.set(tlb.flushes());
+        self.contexts_at.set(self.frame.set_contexts(self.fetch_key(), self.data_key()));
     }
 
     /// Where an access of `len` bytes, all in one page, goes; else the exception's cause. With `commit` the walk sets
