@@ -3,12 +3,12 @@
 //! A block is compiled if it begins and ends outside of IT blocks. Where compiled code leaves an instruction inside of one to
 //! the interpreter, [`slot::ITSTATE`] says with which ITSTATE it goes on.
 
-use cpu_core::Block;
+use cpu_core::{Block, BlockCache};
 use cpu_jit::tier::{Done, Source, Tier};
-use cpu_jit::{GuestLine, Layout, Slot};
+use cpu_jit::{GuestLine, Layout, Lifter, Slot};
 
 use crate::exec::Op;
-use crate::lift::Call;
+use crate::lift::{Call, Thumb};
 use crate::state::{State, mode};
 use crate::{isa, slot};
 
@@ -31,11 +31,17 @@ const FLOAT_PINS: [Slot; 12] = {
 /// Runs the block at the program counter and what follows it as host code, up to `room` instructions; false if the
 /// interpreter has to.
 #[inline]
-pub(crate) fn run(compiler: &mut Compiler, state: &State, block: &Block<Op>, room: u64) -> bool {
+pub(crate) fn run(
+    compiler: &mut Compiler,
+    state: &State,
+    blocks: &BlockCache<Op>,
+    block: &Block<Op>,
+    room: u64,
+) -> bool {
     if state.itstate.get() != 0 {
         return false;
     }
-    let Some(Done { executed, interpret }) = compiler.run(state, block, room) else { return false };
+    let Some(Done { executed, interpret }) = compiler.run(state, blocks, block, room) else { return false };
     state.executed.set(state.executed.get().wrapping_add(executed));
     if interpret {
         state.itstate.set(state.cell(slot::ITSTATE).replace(0) as u8);
@@ -45,7 +51,7 @@ pub(crate) fn run(compiler: &mut Compiler, state: &State, block: &Block<Op>, roo
 
 impl Source for State {
     type Op = Op;
-    type Call = Call;
+    type Isa = Thumb;
 
     fn layout() -> Layout {
         Layout {
@@ -67,16 +73,20 @@ impl Source for State {
         mode & mode::FLAT != 0
     }
 
-    fn lift(&self, block: &Block<Op>) -> Option<cpu_jit::Block<Call>> {
-        crate::exec::lift(self, block)
+    fn lifter(&self) -> Lifter<Thumb> {
+        Lifter::new(Thumb { strict: self.strict.get() })
+    }
+
+    fn record(&self, lifter: &Lifter<Thumb>, block: &Block<Op>) -> bool {
+        crate::exec::record(self, lifter, block)
     }
 
     fn number(call: &Call) -> Option<u64> {
         crate::quick::number(*call)
     }
 
-    fn guest_lines(&self, block: &Block<Op>) -> Vec<GuestLine> {
-        let (features, mut at) = (self.config.features(), self.frame.pc.get());
+    fn guest_lines(&self, block: &Block<Op>, start: u64) -> Vec<GuestLine> {
+        let (features, mut at) = (self.config.features(), start);
         let line = |op: &Op| {
             let half = |at: u64| self.memory.read_le(at, 2).unwrap_or(0) as u32;
             let bits = half(at) << 16 | if op.len == 4 { half(at + 2) } else { 0 };

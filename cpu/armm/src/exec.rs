@@ -7,7 +7,8 @@
 use std::collections::HashMap;
 
 use cpu_core::{Block, BlockCache, Bus, Counter, Exit, Flow, GuestMemory, Next, Ran, Semantics, Time};
-use cpu_jit::Backend;
+use cpu_jit::tier::Source;
+use cpu_jit::{Backend, Lifter};
 
 use crate::access::Fault;
 use crate::cause;
@@ -15,7 +16,7 @@ use crate::compile::Compiler;
 use crate::config::ArmConfig;
 use crate::isa::dispatch::{Handler, handler};
 use crate::isa::{self, Features, Id, Operands, flags};
-use crate::lift::{Call, Instruction};
+use crate::lift::{Call, Instruction, Thumb};
 use crate::slot;
 use crate::state::{State, mode};
 
@@ -282,7 +283,7 @@ fn run(
             let Some(block) = blocks.get(index) else { break };
             if let Some(compiler) = compiler
                 && !*step_over
-                && crate::compile::run(compiler, state, block, limit - state.executed.get())
+                && crate::compile::run(compiler, state, blocks, block, limit - state.executed.get())
             {
                 continue;
             }
@@ -384,22 +385,34 @@ fn run_lifted(state: &State, block: &Block<Op>, index: u32, lifted: &mut Lifted)
 
 /// Records a block; `None` if it begins or ends inside of an IT block, whose ITSTATE would have to go along, or if it has floating
 /// point by other rules than those at reset.
-pub(crate) fn lift(state: &State, block: &Block<Op>) -> Option<cpu_jit::Block<Call>> {
-    let (first, last) = (block.ops.first()?, block.ops.last()?);
-    if first.it != 0 || last.after != 0 {
+fn lift(state: &State, block: &Block<Op>) -> Option<cpu_jit::Block<Call>> {
+    let lifter = Source::lifter(state);
+    if !record(state, &lifter, block) {
         return None;
+    }
+    let mut lifted = lifter.finish();
+    cpu_jit::passes::simplify(&mut lifted, &mut cpu_jit::passes::Scratch::default());
+    debug_assert_eq!(lifted.verify(), Ok(()), "{lifted}");
+    Some(lifted)
+}
+
+/// The same behind what was recorded; false, without recording anything, if it is not to be.
+pub(crate) fn record(state: &State, lifter: &Lifter<Thumb>, block: &Block<Op>) -> bool {
+    if block.ops.first().is_none_or(|first| first.it != 0)
+        || block.ops.last().is_none_or(|last| last.after != 0)
+    {
+        return false;
     }
     let is_float = |op: &Op| op.id.is_some_and(|id| id.flags() & flags::FLOAT != 0);
     if state.mode() & mode::PLAIN_FLOAT == 0 && block.ops.iter().any(is_float) {
-        return None;
+        return false;
     }
     let instruction = |op| {
         let &Op { id, ref operands, len, cond, it, .. } = op;
         Instruction { id, operands, len, cond, it }
     };
-    let lifted = crate::lift::lift(state.strict.get(), block.ops.iter().map(instruction));
-    debug_assert_eq!(lifted.verify(), Ok(()), "{lifted}");
-    Some(lifted)
+    crate::lift::record(lifter, block.ops.iter().map(instruction));
+    true
 }
 
 impl State {

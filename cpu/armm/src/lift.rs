@@ -2,8 +2,7 @@
 //! what was recorded.
 
 use cpu_core::{Flow, Next, Rounding, Semantics, SemanticsExt, Width};
-use cpu_jit::passes::Scratch;
-use cpu_jit::{Block, Ended, Guest, Isa, Lifter, Ref, Slot};
+use cpu_jit::{Ended, Guest, Isa, Lifter, Ref, Slot};
 
 use crate::exec::ALWAYS;
 use crate::isa::flags::{BRANCH, JUMP, SYSTEM};
@@ -170,8 +169,7 @@ pub(crate) struct Instruction<'a> {
 }
 
 /// Records instructions, of which only the last may jump. The first is outside of IT blocks, and so is what follows the last.
-pub(crate) fn lift<'a>(strict: bool, instructions: impl IntoIterator<Item = Instruction<'a>>) -> Block<Call> {
-    let lifter = Lifter::new(Thumb { strict });
+pub(crate) fn record<'a>(lifter: &Lifter<Thumb>, instructions: impl IntoIterator<Item = Instruction<'a>>) {
     let mut in_it_block = false;
     let state = |it: u8| lifter.set_slot(slot::ITSTATE, lifter.imm(it as u64));
     for instruction in instructions {
@@ -180,11 +178,10 @@ pub(crate) fn lift<'a>(strict: bool, instructions: impl IntoIterator<Item = Inst
             state(0);
         }
         in_it_block = instruction.it != 0;
-        let condition =
-            (instruction.cond != ALWAYS).then(|| crate::sem::condition(&lifter, instruction.cond));
+        let condition = (instruction.cond != ALWAYS).then(|| crate::sem::condition(lifter, instruction.cond));
         let jumps = instruction.id.is_some_and(|id| id.flags() & (JUMP | BRANCH | SYSTEM) != 0);
         let record = || match instruction.id {
-            Some(id) => crate::isa::dispatch::execute(&lifter, id, instruction.operands) != Ok(Next::Fall),
+            Some(id) => crate::isa::dispatch::execute(lifter, id, instruction.operands) != Ok(Next::Fall),
             None => {
                 let zero = lifter.imm(0);
                 lifter.raise(instruction.operands.imm as u64, zero);
@@ -219,7 +216,4 @@ pub(crate) fn lift<'a>(strict: bool, instructions: impl IntoIterator<Item = Inst
     if in_it_block {
         lifter.set_before_end(Slot(slot::ITSTATE), 0);
     }
-    let mut block = lifter.finish();
-    cpu_jit::passes::simplify(&mut block, &mut Scratch::default());
-    block
 }

@@ -58,19 +58,22 @@ pub struct Layout {
     pub float_rules: FloatRules,
 }
 
-/// A block to compile.
+/// The most instructions of a [`Unit`]: how many of them are left has a byte in the numbers that name places in code.
+pub const MAX_INSTRUCTIONS: u32 = 255;
+
+/// What is compiled as one: a block, or several that follow each other.
 #[derive(Copy, Clone, Debug)]
 pub struct Unit<'a> {
     /// What it does.
     pub nodes: &'a [Node],
     /// For each call of the block, the number under which [`crate::Quick::quick_call`] runs it; `None`: the interpreter does.
     pub calls: &'a [Option<u64>],
-    /// Instructions.
+    /// Instructions, at most [`MAX_INSTRUCTIONS`].
     pub instructions: u32,
-    /// Their bytes.
-    pub bytes: u32,
     /// Where the first one stands in its page.
     pub offset: u32,
+    /// Where in the page control goes on behind the last one; it may be outside.
+    pub behind: i64,
     /// Data addresses are physical: memory is where the frame's [`cpu_core::Window`] shows it.
     pub flat: bool,
 }

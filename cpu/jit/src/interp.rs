@@ -40,14 +40,14 @@ pub fn run<C, G: Guest<C>>(
         let args = |[a, b]: [Ref; 2]| [v(a), v(b)];
         let result = match *node {
             Node::Start { index, offset } => {
-                if !guest.begin(index, address.wrapping_add(offset as u64)) {
+                if !guest.begin(index, address.wrapping_add_signed(offset as i64)) {
                     return (begun, Ok(Next::Fall));
                 }
                 begun = index + 1;
                 Ok(0)
             }
             Node::Const(value) => Ok(value),
-            Node::Address(offset) => Ok(address.wrapping_add(offset as u64)),
+            Node::Address(offset) => Ok(address.wrapping_add_signed(offset as i64)),
             Node::Get(slot) => Ok(guest.get(slot)),
             Node::Binary(op, a, b) => Ok(op.eval(v(a), v(b))),
             Node::Unary(op, a) => Ok(op.eval(v(a))),

@@ -27,13 +27,13 @@ pub enum Node {
     Start {
         /// Number of the instruction in the block.
         index: u32,
-        /// Bytes from the block's start.
-        offset: u32,
+        /// Bytes from the block's first instruction, which need not be the lowest.
+        offset: i32,
     },
     /// A number.
     Const(u64),
-    /// The address at an offset from the block's start.
-    Address(u32),
+    /// The address at an offset from the block's first instruction.
+    Address(i32),
     /// Reads a slot.
     Get(Slot),
     /// `op(a, b)`.
@@ -205,7 +205,7 @@ impl Node {
     }
 }
 
-/// A straight run of instructions.
+/// A run of instructions that control enters at the first only; it may be left in many places.
 #[derive(Clone, Debug)]
 pub struct Block<C> {
     /// The operations, in order.
@@ -214,8 +214,8 @@ pub struct Block<C> {
     pub calls: Vec<C>,
     /// Instructions in it.
     pub instructions: u32,
-    /// Their bytes.
-    pub bytes: u32,
+    /// Offset behind the last one from the first: where control goes on unless a node says otherwise.
+    pub behind: i32,
 }
 
 impl<C> Block<C> {

@@ -1,7 +1,7 @@
 //! The compiler, apart from instruction sets and hosts: from instruction meanings to host code that runs.
 //!
 //! ```text
-//! predecoded block -> lift -> ir -> passes -> backend (a host's) -> engine: kept, linked, run, dropped
+//! predecoded blocks -> lift -> ir -> passes -> backend (a host's) -> engine: kept, linked, run, dropped
 //!                                     `-> interp: the same without a host's code, as a reference
 //! ```
 //!
@@ -11,7 +11,7 @@
 //! * [`interp`]: runs a block, node by node: the definition of what nodes mean, which a back end has to match.
 //! * [`engine`]: compiled blocks by physical address, their links and invalidation.
 //! * [`backend`]: what a host architecture has to offer for that; [`helpers`]: what compiled code calls.
-//! * [`tier`]: which blocks of a core are compiled, and running them.
+//! * [`tier`]: which blocks of a core are compiled, and running them; `trace`: which of them as one.
 //! * [`listing`]: compiled blocks as text.
 //!
 //! No instruction set and no host architecture is named here. An ISA says what its slots are and which operations it
@@ -21,8 +21,8 @@
 //! that holds more than may still run, and an instruction that would trap, reach a device or change code is left to the
 //! interpreter, with the state as it is before it.
 //!
-//! What it leaves out: a block is compiled alone, as straight code, and a loop is a link between blocks or back to
-//! its own head; nothing is kept from one block to the next but the slots in host registers. Blocks are compiled
+//! What it leaves out: what is compiled as one is straight code with ways out, and a loop is a link between such units or
+//! back to a unit's own head; nothing is kept from one to the next but the slots in host registers. They are compiled
 //! where the guest would run them, on the same thread.
 
 pub mod backend;
@@ -35,6 +35,7 @@ pub mod listing;
 pub mod passes;
 mod print;
 pub mod tier;
+mod trace;
 
 pub use backend::{Backend, Code, Exit, FloatRules, Layout, Unit};
 pub use engine::{Costs, Engine, Stats};

@@ -14,6 +14,15 @@ use crate::ir::{Block, Node, Ref, Slot};
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
 pub struct Ended(());
 
+/// Where control goes from the end of what was recorded.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub struct Ways {
+    /// Where the last instruction jumps to if it does.
+    pub taken: Option<i32>,
+    /// Behind it, if control may go there.
+    pub behind: Option<i32>,
+}
+
 /// Records for instruction set `I`.
 pub struct Lifter<I: Isa> {
     isa: I,
@@ -25,9 +34,9 @@ pub struct Lifter<I: Isa> {
     writes: RefCell<Option<Vec<(Slot, Ref)>>>,
     under_condition: Cell<bool>,
     instructions: Cell<u32>,
-    offset: Cell<u32>,
+    offset: Cell<i32>,
     /// Offset behind the instruction that is recorded.
-    end: Cell<u32>,
+    end: Cell<i32>,
 }
 
 impl<I: Isa> Lifter<I> {
@@ -51,13 +60,63 @@ impl<I: Isa> Lifter<I> {
         &self.isa
     }
 
+    /// Instructions recorded so far.
+    pub fn instructions(&self) -> u32 {
+        self.instructions.get()
+    }
+
     /// The instructions that follow are recorded as the next one, of `len` bytes.
     pub fn start(&self, len: u32) {
         let index = self.instructions.get();
         self.instructions.set(index + 1);
         self.offset.set(self.end.get());
         self.push(Node::Start { index, offset: self.offset.get() });
-        self.end.set(self.end.get() + len);
+        self.end.set(self.end.get() + len as i32);
+    }
+
+    /// Where control goes from what is recorded, as offsets from the first instruction: to where the last one jumps if it does,
+    /// and behind it. Neither where that is not known.
+    pub fn ways(&self) -> Ways {
+        let target = |by: i64| i32::try_from(self.offset.get() as i64 + by).ok();
+        match self.nodes.borrow().last() {
+            Some(Node::BranchIf(_, by)) => Ways { taken: target(*by), behind: Some(self.end.get()) },
+            Some(Node::JumpBy(by)) => Ways { taken: target(*by), behind: None },
+            Some(node) if node.ends() => Ways { taken: None, behind: None },
+            _ => Ways { taken: None, behind: Some(self.end.get()) },
+        }
+    }
+
+    /// The next instruction is the one at the offset that [`Lifter::ways`] gave: what jumped leaves the block where control goes
+    /// the other way.
+    pub fn follow(&self, taken: bool) {
+        let last = self.nodes.borrow_mut().pop_if(|node| node.ends());
+        let target = |by: i64| self.offset.get() + by as i32;
+        match last {
+            Some(Node::BranchIf(cond, by)) if taken => {
+                let not = self.binary(Binary::Eq, cond, self.imm(0));
+                self.exit_if(not, (self.end.get() - self.offset.get()) as i64);
+                self.end.set(target(by));
+            }
+            Some(Node::BranchIf(cond, by)) => self.exit_if(cond, by),
+            Some(Node::JumpBy(by)) => self.end.set(target(by)),
+            Some(node) => {
+                debug_assert!(false, "{node:?} can not be followed");
+                self.push(node);
+            }
+            None => {}
+        }
+    }
+
+    /// The offset of the address that a value is, whatever its high bits; instructions have even ones.
+    fn address_of(&self, value: Ref) -> Option<i32> {
+        match self.node(value)? {
+            Node::Address(offset) => Some(offset),
+            Node::Unary(Unary::Zext32 | Unary::Sext32, inner) => self.address_of(inner),
+            Node::Binary(Binary::And, inner, mask) if self.constant(mask)? | 0xffff_ffff << 32 == !1 => {
+                self.address_of(inner)
+            }
+            _ => None,
+        }
     }
 
     /// The block.
@@ -66,7 +125,7 @@ impl<I: Isa> Lifter<I> {
             nodes: self.nodes.into_inner(),
             calls: self.calls.into_inner(),
             instructions: self.instructions.get(),
-            bytes: self.end.get(),
+            behind: self.end.get(),
         }
     }
 
@@ -344,6 +403,10 @@ impl<I: Isa> Semantics for Lifter<I> {
     }
 
     fn jump(&self, target: Ref) -> Flow<Self> {
+        // A return to where the block itself called.
+        if let Some(to) = self.address_of(target) {
+            return self.jump_by((to - self.offset.get()) as i64);
+        }
         self.push(Node::Jump(target));
         Ok(Next::Jump)
     }
@@ -434,7 +497,44 @@ mod tests {
         assert_ne!(s.get(Slot(1)), a, "a call may change it");
         let block = s.finish();
         assert_eq!(block.verify(), Ok(()));
-        assert_eq!((block.instructions, block.bytes), (1, 4));
+        assert_eq!((block.instructions, block.behind), (1, 4));
+    }
+
+    #[test]
+    fn what_follows_a_jump_leaves_where_control_goes_the_other_way() {
+        let s = Lifter::new(Nothing);
+        s.start(4);
+        let a = s.get(Slot(1));
+        assert_eq!(s.branch_if(a, 0x20), Ok(Next::Jump));
+        assert_eq!(s.ways(), Ways { taken: Some(0x20), behind: Some(4) });
+        s.follow(true);
+        s.start(2);
+        assert_eq!(s.branch_if(a, -0x40), Ok(Next::Jump));
+        assert_eq!(s.ways(), Ways { taken: Some(-0x20), behind: Some(0x22) });
+        s.follow(false);
+        // A call, and its return.
+        s.start(4);
+        s.set(Slot(2), s.next_pc());
+        assert_eq!(s.jump_by(-0x30), Ok(Next::Jump));
+        s.follow(true);
+        s.start(4);
+        assert_eq!(s.jump(s.and_imm(s.get(Slot(2)), !1)), Ok(Next::Jump));
+        assert_eq!(s.ways(), Ways { taken: Some(0x26), behind: None });
+        s.follow(true);
+        s.start(2);
+        let block = s.finish();
+        assert_eq!(block.verify(), Ok(()));
+        assert_eq!((block.instructions, block.behind), (5, 0x28));
+        let offsets = block.nodes.iter().filter_map(|node| match node {
+            Node::Start { offset, .. } => Some(*offset),
+            _ => None,
+        });
+        assert_eq!(offsets.collect::<Vec<_>>(), [0, 0x20, 0x22, -0xe, 0x26]);
+        let exits = block.nodes.iter().filter_map(|node| match node {
+            Node::ExitIf(cond, by) => Some((*cond == a, *by)),
+            _ => None,
+        });
+        assert_eq!(exits.collect::<Vec<_>>(), [(false, 4), (true, -0x40)]);
     }
 
     #[test]

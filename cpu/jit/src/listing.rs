@@ -82,9 +82,8 @@ fn text<C: Debug>(
     let cold: usize = compiled.notes.as_ref().map_or(0, |notes| notes.parts[1].1);
     let _ = writeln!(
         out,
-        "block {start:#x}: {} instructions, {} bytes; host code {} + {cold} bytes",
+        "block {start:#x}: {} instructions; host code {} + {cold} bytes",
         block.instructions,
-        block.bytes,
         compiled.size.saturating_sub(cold)
     );
     let lines = |instruction: Option<u32>, cold: bool| -> Vec<String> {

@@ -9,6 +9,11 @@ fn word(value: impl Debug) -> String {
     format!("{value:?}").to_lowercase()
 }
 
+/// A distance with its sign.
+fn distance(offset: i32) -> String {
+    format!("{} {:#x}", if offset < 0 { '-' } else { '+' }, offset.unsigned_abs())
+}
+
 fn values<const N: usize>(list: [Ref; N]) -> String {
     list.map(|value| format!("v{}", value.0)).join(", ")
 }
@@ -22,9 +27,9 @@ impl<C: Debug> Block<C> {
         };
         let makes = |what: String| format!("v{at} = {what}");
         match *node {
-            Node::Start { index, offset } => format!("instruction {index} at +{offset:#x}"),
+            Node::Start { index, offset } => format!("instruction {index} at {}", distance(offset)),
             Node::Const(value) => makes(format!("{value:#x}")),
-            Node::Address(offset) => makes(format!("start + {offset:#x}")),
+            Node::Address(offset) => makes(format!("start {}", distance(offset))),
             Node::Get(slot) => makes(name(slot)),
             Node::Binary(op, a, b) => makes(format!("{} {}", word(op), values([a, b]))),
             Node::Unary(op, a) => makes(format!("{} {}", word(op), values([a]))),

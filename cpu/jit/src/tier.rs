@@ -1,36 +1,44 @@
 //! The compiled tier of a core: which blocks are compiled, and running them.
 
-use std::fmt::Debug;
+use cpu_core::memory::PAGE_SIZE;
+use cpu_core::{Block as Predecoded, BlockCache, GuestMemory};
 
-use cpu_core::{Block as Predecoded, GuestMemory};
-
+use crate::Isa;
 use crate::backend::{Backend, Code, Exit, Layout, Unit};
 use crate::engine::{Engine, Place};
 use crate::helpers::Quick;
 use crate::ir::{Block, Node, Slot};
+use crate::lift::Lifter;
 use crate::listing::{GuestLine, Listing};
+use crate::passes::{self, Scratch};
+use crate::trace::Chooser;
 
 /// Executions after which a block is compiled, unless told otherwise.
 pub const HOT: u32 = 24;
+
+/// A block is compiled together with one before it if it has run this part of the times that make a block hot.
+const WARM: u32 = 3;
 
 /// What a tier has to know of a core: how its predecoded blocks become nodes.
 pub trait Source: Quick {
     /// A predecoded instruction.
     type Op;
-    /// An operation that is called, not lifted.
-    type Call: Copy + Debug;
+    /// Its instruction set.
+    type Isa: Isa;
     /// How a core of this kind looks to compiled code.
     fn layout() -> Layout;
     /// What decoded code depends on now, beside its address.
     fn mode(&self) -> u32;
     /// Whether data addresses are physical and unrestricted in that mode ([`Unit::flat`]).
     fn is_flat(mode: u32) -> bool;
-    /// The block as nodes; `None` if it is one that is not compiled.
-    fn lift(&self, block: &Predecoded<Self::Op>) -> Option<Block<Self::Call>>;
+    /// A recorder for blocks of that mode.
+    fn lifter(&self) -> Lifter<Self::Isa>;
+    /// Records the block behind what was recorded; false, without recording anything, if it is one that is not compiled.
+    fn record(&self, lifter: &Lifter<Self::Isa>, block: &Predecoded<Self::Op>) -> bool;
     /// The number by which compiled code calls an operation; `None` for what the interpreter runs.
-    fn number(call: &Self::Call) -> Option<u64>;
-    /// The block's instructions, for a listing. It starts at the program counter.
-    fn guest_lines(&self, block: &Predecoded<Self::Op>) -> Vec<GuestLine>;
+    fn number(call: &<Self::Isa as Isa>::Call) -> Option<u64>;
+    /// The block's instructions, for a listing. It starts at virtual address `start`.
+    fn guest_lines(&self, block: &Predecoded<Self::Op>, start: u64) -> Vec<GuestLine>;
     /// What a slot is called in a listing.
     fn slot_name(slot: Slot) -> String;
 }
@@ -59,6 +67,7 @@ pub struct Tier<G> {
     /// Page offsets at which compiled code must not run past.
     stops: Vec<u32>,
     calls: Vec<Option<u64>>,
+    scratch: Scratch,
 }
 
 impl<G: Source> Tier<G> {
@@ -72,6 +81,7 @@ impl<G: Source> Tier<G> {
             interpret: false,
             stops: Vec::new(),
             calls: Vec::new(),
+            scratch: Scratch::default(),
         }
     }
 
@@ -95,16 +105,22 @@ impl<G: Source> Tier<G> {
     }
 
     /// Runs the block at the program counter and what follows it, as far as they are compiled, up to `room` instructions.
-    /// `None` if nothing was run: the interpreter has to run the block.
+    /// `None` if nothing was run: the interpreter has to run the block, which is one of `blocks`.
     #[inline]
-    pub fn run(&mut self, guest: &G, block: &Predecoded<G::Op>, room: u64) -> Option<Done> {
+    pub fn run(
+        &mut self,
+        guest: &G,
+        blocks: &BlockCache<G::Op>,
+        block: &Predecoded<G::Op>,
+        room: u64,
+    ) -> Option<Done> {
         if std::mem::take(&mut self.interpret) || room < block.ops.len() as u64 {
             self.missed = false;
             return None;
         }
         let frame = guest.frame();
         self.engine.sync(frame);
-        let Some(code) = self.code(guest, block) else {
+        let Some(code) = self.code(guest, blocks, block) else {
             self.missed = false;
             return None;
         };
@@ -115,6 +131,8 @@ impl<G: Source> Tier<G> {
         let room = room.min(i64::MAX as u64 / 2);
         frame.remaining.set(room as i64);
         match self.engine.run(guest, code) {
+            // More is compiled as one than may still run.
+            Exit::Budget if frame.remaining.get() == room as i64 => return None,
             Exit::Follow | Exit::Budget => {}
             Exit::Lookup => self.missed = true,
             Exit::Interpret => self.interpret = true,
@@ -122,7 +140,7 @@ impl<G: Source> Tier<G> {
         Some(Done { executed: room - frame.remaining.get() as u64, interpret: self.interpret })
     }
 
-    fn code(&mut self, guest: &G, block: &Predecoded<G::Op>) -> Option<Code> {
+    fn code(&mut self, guest: &G, blocks: &BlockCache<G::Op>, block: &Predecoded<G::Op>) -> Option<Code> {
         let (generation, code) = block.code.get();
         if generation == self.engine.generation() {
             return (code != 0).then_some(Code(code));
@@ -136,63 +154,93 @@ impl<G: Source> Tier<G> {
             return None;
         }
         let place = (block.paddr, guest.mode());
-        let code = self.engine.lookup(place).or_else(|| self.compile(guest, block, place));
+        let code = self.engine.lookup(place).or_else(|| self.compile(guest, blocks, block, place));
         // What can not be compiled will not do better next time.
         block.code.set((self.engine.generation(), code.map_or(0, |code| code.0)));
         code
     }
 
     #[cold]
-    fn compile(&mut self, guest: &G, block: &Predecoded<G::Op>, place: Place) -> Option<Code> {
-        let offset = (block.paddr & 0xfff) as u32;
-        if self.stops.iter().any(|stop| (offset..offset + block.bytes).contains(stop)) {
+    fn compile(
+        &mut self,
+        guest: &G,
+        blocks: &BlockCache<G::Op>,
+        block: &Predecoded<G::Op>,
+        place: Place,
+    ) -> Option<Code> {
+        if self.stops_in(block) {
             return None;
         }
+        // What is too much with all that follows may do alone.
+        self.compile_up_to(usize::MAX, guest, blocks, block, place)
+            .or_else(|| self.compile_up_to(1, guest, blocks, block, place))
+    }
+
+    fn stops_in(&self, block: &Predecoded<G::Op>) -> bool {
+        let offset = (block.paddr & 0xfff) as u32;
+        self.stops.iter().any(|stop| (offset..offset + block.bytes).contains(stop))
+    }
+
+    /// Compiles the block and up to `limit - 1` that follow it.
+    fn compile_up_to(
+        &mut self,
+        limit: usize,
+        guest: &G,
+        blocks: &BlockCache<G::Op>,
+        block: &Predecoded<G::Op>,
+        place: Place,
+    ) -> Option<Code> {
         let begin = self.engine.clock();
-        let lifted = guest.lift(block)?;
+        let lifter = guest.lifter();
+        let chooser = Chooser { guest, blocks, start: place.0, mode: place.1, heat: self.hot / WARM, limit };
+        let trace = chooser.record(&lifter, block, |next| {
+            self.engine.lookup((next.paddr, place.1)).is_none() && !self.stops_in(next)
+        });
+        let mut lifted = lifter.finish();
+        passes::simplify(&mut lifted, &mut self.scratch);
+        debug_assert_eq!(lifted.verify(), Ok(()), "{lifted}");
+        if trace.is_empty() || leaves_at_once(&lifted.nodes) {
+            return None;
+        }
         self.calls.clear();
         self.calls.extend(lifted.calls.iter().map(G::number));
+        let offset = (block.paddr & 0xfff) as u32;
         let unit = Unit {
             nodes: &lifted.nodes,
             calls: &self.calls,
             instructions: lifted.instructions,
-            bytes: lifted.bytes,
             offset,
+            behind: offset as i64 + lifted.behind as i64,
             flat: G::is_flat(place.1),
         };
-        if unit
-            .nodes
-            .iter()
-            .find(|node| node.has_effect() && !matches!(node, Node::Start { .. }))
-            .is_some_and(leaves)
-        {
-            return None;
-        }
         let code = self.engine.compile(place, guest.frame(), &unit);
         self.engine.note_cost(begin, lifted.instructions);
-        self.list(guest, block, &lifted);
+        self.list(guest, &trace, &lifted);
         code
     }
 
-    /// Lists the block that was just compiled, if it is wanted.
-    fn list(&mut self, guest: &G, block: &Predecoded<G::Op>, lifted: &Block<G::Call>) {
+    /// Lists what was just compiled, if it is wanted.
+    fn list(&mut self, guest: &G, trace: &[&Predecoded<G::Op>], lifted: &Block<<G::Isa as Isa>::Call>) {
         let Some(listing) = &mut self.listing else { return };
         let compiled = self.engine.take_noted();
-        let start = guest.frame().pc.get();
-        if !listing.wants(start, block.bytes) {
+        let page = guest.frame().pc.get() & !(PAGE_SIZE - 1);
+        let start = |block: &Predecoded<G::Op>| page | block.paddr & (PAGE_SIZE - 1);
+        if !trace.iter().any(|block| listing.wants(start(block), block.bytes)) {
             return;
         }
         match compiled {
             Some(compiled) => {
-                let lines = guest.guest_lines(block);
+                let lines: Vec<GuestLine> =
+                    trace.iter().flat_map(|block| guest.guest_lines(block, start(block))).collect();
                 listing.show(&lines, lifted, self.engine.backend(), &compiled, &G::slot_name);
             }
-            None => listing.refused(start, lifted.instructions),
+            None => listing.refused(guest.frame().pc.get(), lifted.instructions),
         }
     }
 }
 
 /// Whether all that compiled code could do is to leave.
-fn leaves(node: &Node) -> bool {
-    matches!(node, Node::Leave(..) | Node::Raise(..))
+fn leaves_at_once(nodes: &[Node]) -> bool {
+    let effect = nodes.iter().find(|node| node.has_effect() && !matches!(node, Node::Start { .. }));
+    effect.is_some_and(|node| matches!(node, Node::Leave(..) | Node::Raise(..)))
 }

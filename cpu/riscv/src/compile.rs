@@ -6,11 +6,11 @@
 
 use cpu_core::Block;
 use cpu_jit::tier::{Source, Tier};
-use cpu_jit::{GuestLine, Layout, Slot};
+use cpu_jit::{GuestLine, Layout, Lifter, Slot};
 
 use crate::exec::Op;
 use crate::isa;
-use crate::lift::Call;
+use crate::lift::{Call, Rv};
 use crate::state::{State, mode};
 
 pub use cpu_jit::tier::HOT;
@@ -20,7 +20,7 @@ pub(crate) type Compiler<const XLEN: u32> = Tier<State<XLEN>>;
 
 impl<const XLEN: u32> Source for State<XLEN> {
     type Op = Op<XLEN>;
-    type Call = Call;
+    type Isa = Rv<XLEN>;
 
     fn layout() -> Layout {
         crate::quick::layout::<XLEN>()
@@ -34,16 +34,20 @@ impl<const XLEN: u32> Source for State<XLEN> {
         mode & mode::FLAT != 0
     }
 
-    fn lift(&self, block: &Block<Op<XLEN>>) -> Option<cpu_jit::Block<Call>> {
-        Some(crate::exec::lift(self, block))
+    fn lifter(&self) -> Lifter<Rv<XLEN>> {
+        crate::exec::lifter(self)
+    }
+
+    fn record(&self, lifter: &Lifter<Rv<XLEN>>, block: &Block<Op<XLEN>>) -> bool {
+        crate::exec::record(lifter, block);
+        true
     }
 
     fn number(call: &Call) -> Option<u64> {
         call.number()
     }
 
-    fn guest_lines(&self, block: &Block<Op<XLEN>>) -> Vec<GuestLine> {
-        let start = self.frame.pc.get();
+    fn guest_lines(&self, block: &Block<Op<XLEN>>, start: u64) -> Vec<GuestLine> {
         let mut offset = 0;
         let line = |op: &Op<XLEN>| {
             let len = op.len();

@@ -6,13 +6,13 @@ use cpu_core::{
     AccessKind, Block, BlockCache, Bus, Counter, Exit, Flow, GuestMemory, Next, Ran, Semantics, Time,
 };
 
-use cpu_jit::Backend;
+use cpu_jit::{Backend, Lifter};
 
 use crate::compile::Compiler;
 use crate::config::HartConfig;
 use crate::isa::dispatch::{Handler, handler};
 use crate::isa::{self, Decoded, Features, Id, Operands, flags};
-use crate::lift::Call;
+use crate::lift::{Call, Rv};
 use crate::semantics::Riscv;
 use crate::state::{State, mode};
 use crate::sys::{Sys, access_fault, cause};
@@ -224,7 +224,7 @@ fn run<const XLEN: u32>(
             let Some(block) = blocks.get(index) else { break };
             if let Some(compiler) = compiler
                 && !*step_over
-                && let Some(done) = compiler.run(state, block, limit - state.executed.get())
+                && let Some(done) = compiler.run(state, blocks, block, limit - state.executed.get())
             {
                 state.executed.set(state.executed.get() + done.executed);
                 continue;
@@ -301,16 +301,31 @@ fn run_lifted<const XLEN: u32>(
     state.finish(pc, done);
 }
 
-pub(crate) fn lift<const XLEN: u32>(state: &State<XLEN>, block: &Block<Op<XLEN>>) -> cpu_jit::Block<Call> {
+fn lift<const XLEN: u32>(state: &State<XLEN>, block: &Block<Op<XLEN>>) -> cpu_jit::Block<Call> {
+    let lifter = lifter(state);
+    record(&lifter, block);
+    let mut lifted = lifter.finish();
+    cpu_jit::passes::simplify(&mut lifted, &mut cpu_jit::passes::Scratch::default());
+    debug_assert_eq!(lifted.verify(), Ok(()));
+    lifted
+}
+
+/// A recorder for blocks that are decoded now.
+pub(crate) fn lifter<const XLEN: u32>(state: &State<XLEN>) -> Lifter<Rv<XLEN>> {
+    Lifter::new(Rv {
+        compressed: state.compressed(),
+        rounds_to_nearest: state.frm.get() == 0,
+        float: state.mode() & mode::FLOAT != 0 && state.config.extensions.contains(Features::F),
+    })
+}
+
+/// Records a block behind what was recorded.
+pub(crate) fn record<const XLEN: u32>(lifter: &Lifter<Rv<XLEN>>, block: &Block<Op<XLEN>>) {
     let instructions = block.ops.iter().map(|op| match op.id {
         Some(id) => Ok(Decoded { id, len: op.len, ops: op.operands }),
         None => Err((op.operands.imm as u32, op.len)),
     });
-    let rounds_to_nearest = state.frm.get() == 0;
-    let float = state.mode() & mode::FLOAT != 0 && state.config.extensions.contains(Features::F);
-    let lifted = crate::lift::lift::<XLEN>(state.compressed(), rounds_to_nearest, float, instructions);
-    debug_assert_eq!(lifted.verify(), Ok(()));
-    lifted
+    crate::lift::record(lifter, instructions);
 }
 
 impl<const XLEN: u32> State<XLEN> {

@@ -3,8 +3,7 @@
 
 use cpu_core::{Flow, Next, Rounding, Semantics, SemanticsExt, Width};
 use cpu_fp::Round;
-use cpu_jit::passes::Scratch;
-use cpu_jit::{Block, Ended, Guest, Isa, Lifter, Ref, Slot};
+use cpu_jit::{Ended, Guest, Isa, Lifter, Ref, Slot};
 
 use crate::isa::Decoded;
 use crate::semantics::{CsrOp, Riscv, System};
@@ -172,19 +171,16 @@ impl<const XLEN: u32> Guest<Call> for State<XLEN> {
     }
 }
 
-/// Records instructions, of which only the last may jump. A `None` is an illegal instruction with its bits and length.
-pub(crate) fn lift<const XLEN: u32>(
-    compressed: bool,
-    rounds_to_nearest: bool,
-    float: bool,
+/// Records instructions, of which only the last may jump. An `Err` is an illegal instruction with its bits and length.
+pub(crate) fn record<const XLEN: u32>(
+    lifter: &Lifter<Rv<XLEN>>,
     instructions: impl IntoIterator<Item = Result<Decoded, (u32, u8)>>,
-) -> Block<Call> {
-    let lifter = Lifter::new(Rv::<XLEN> { compressed, rounds_to_nearest, float });
+) {
     for instruction in instructions {
         let ended = match instruction {
             Ok(decoded) => {
                 lifter.start(decoded.len as u32);
-                let flow = crate::isa::dispatch::execute(&lifter, decoded.id, &decoded.ops);
+                let flow = crate::isa::dispatch::execute(lifter, decoded.id, &decoded.ops);
                 flow != Ok(Next::Fall)
             }
             Err((bits, len)) => {
@@ -198,7 +194,4 @@ pub(crate) fn lift<const XLEN: u32>(
             break;
         }
     }
-    let mut block = lifter.finish();
-    cpu_jit::passes::simplify(&mut block, &mut Scratch::default());
-    block
 }

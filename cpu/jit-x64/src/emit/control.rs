@@ -92,7 +92,7 @@ impl Emitter<'_> {
                 self.indirect(true);
             }
         }
-        self.go_to(self.unit.offset as i64 + self.unit.bytes as i64);
+        self.go_to(self.unit.behind);
     }
 
     /// Continues at an address.

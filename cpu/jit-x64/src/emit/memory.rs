@@ -296,6 +296,19 @@ impl Emitter<'_> {
         cold.set_home32(WHY, why);
     }
 
+    /// Calls a helper for an access, from the cold part. It may enter translations in the place of others: what groups found is to be
+    /// looked up again.
+    fn call_slow(&mut self, trampoline: usize) {
+        let trampoline = self.fixed(trampoline);
+        self.sink.call_cold(trampoline);
+        let at = self.at;
+        for group in self.scratch.groups.iter().filter(|group| group.last > at) {
+            if let Some(place) = group.place {
+                self.sink.cold.mov_home(places::spill(place), Op::Imm(0));
+            }
+        }
+    }
+
     fn unlock(&mut self, r: u8) {
         self.locked &= !(1 << r);
         if self.temps[r as usize] == super::Owner::Scratch {
@@ -338,8 +351,7 @@ impl Emitter<'_> {
             self.sink.land_cold(miss);
         }
         self.slow_address(&found, a, offset);
-        let trampoline = self.fixed(Self::trampoline(self.shared.load, width));
-        self.sink.call_cold(trampoline);
+        self.call_slow(Self::trampoline(self.shared.load, width));
         match vector {
             Some((slot, x)) => {
                 self.sink.cold.load_x_home(x, ARG0);
@@ -427,8 +439,7 @@ impl Emitter<'_> {
             Some(x) => self.sink.cold.store_x_home(ARG1, x),
             None => self.sink.cold.mov_home(ARG1, value),
         }
-        let trampoline = self.fixed(Self::trampoline(self.shared.store, width));
-        self.sink.call_cold(trampoline);
+        self.call_slow(Self::trampoline(self.shared.store, width));
         let back = self.sink.here();
         self.sink.jmp_cold(back);
     }

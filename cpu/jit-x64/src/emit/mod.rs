@@ -144,7 +144,7 @@ impl<'a> Emitter<'a> {
             }
         }
         if !self.ended {
-            self.go_to(self.unit.offset as i64 + self.unit.bytes as i64);
+            self.go_to(self.unit.behind);
         }
         !self.too_complex
     }
@@ -205,7 +205,7 @@ impl<'a> Emitter<'a> {
         match *node {
             Node::Start { index, offset } => {
                 self.index = index;
-                self.offset = self.unit.offset + offset;
+                self.offset = self.unit.offset.wrapping_add_signed(offset);
                 self.sink.mark(index);
             }
             Node::Const(value) => self.scratch.loc[at as usize] = Loc::Const(value),

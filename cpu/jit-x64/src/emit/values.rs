@@ -170,8 +170,9 @@ impl Emitter<'_> {
             let loc = self.scratch.loc[node as usize];
             let concerned = matches!(loc, Loc::Slot(s) | Loc::Both(_, s) if s == slot);
             if !concerned {
-                // It may have moved since.
-                if !matches!(loc, Loc::Slot(_) | Loc::Both(..)) {
+                // It may have moved since, or be of no use any more.
+                let gone = self.scratch.last[node as usize] < self.at;
+                if gone || !matches!(loc, Loc::Slot(_) | Loc::Both(..)) {
                     self.scratch.aliases.swap_remove(i);
                 } else {
                     i += 1;

@@ -151,7 +151,14 @@ impl Rig {
         self.memory.mark_code(paddr, 4);
         let nodes = [Node::JumpBy(by)];
         let offset = (paddr & 0xfff) as u32;
-        let unit = Unit { nodes: &nodes, calls: &[], instructions: 1, bytes: 4, offset, flat: false };
+        let unit = Unit {
+            nodes: &nodes,
+            calls: &[],
+            instructions: 1,
+            offset,
+            behind: offset as i64 + 4,
+            flat: false,
+        };
         self.engine.compile((paddr, 0), &self.guest.frame, &unit)
     }
 
@@ -234,7 +241,7 @@ fn a_full_back_end_starts_again() {
 
     let mut none = Rig::new(0);
     assert_eq!(none.compile(0x1000, 0), None, "not even into an empty one");
-    let unit = Unit { nodes: &[], calls: &[], instructions: 100, bytes: 4, offset: 0, flat: false };
+    let unit = Unit { nodes: &[], calls: &[], instructions: 100, offset: 0, behind: 4, flat: false };
     rig.did();
     assert_eq!(rig.engine.compile((0x1000, 0), &rig.guest.frame, &unit), None);
     assert_eq!(rig.did(), [], "too complex is no reason to drop anything");
