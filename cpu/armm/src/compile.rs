@@ -60,7 +60,7 @@ impl Source for State {
             float_flags: Slot(slot::FLOAT_FLAGS),
             bits: &[Slot(slot::C), Slot(slot::V)],
             address_bits: 32,
-            zero_extended: true,
+            words: <Thumb as cpu_jit::Isa>::WORDS,
             float_rules: cpu_jit::FloatRules::Arm,
         }
     }
@@ -78,7 +78,12 @@ impl Source for State {
     }
 
     fn record(&self, lifter: &Lifter<Thumb>, block: &Block<Op>) -> bool {
-        crate::exec::record(self, lifter, block)
+        crate::exec::record(self, lifter, &block.ops)
+    }
+
+    fn record_part(&self, lifter: &Lifter<Thumb>, block: &Block<Op>, bytes: u32) -> bool {
+        cpu_jit::tier::ops_in(&block.ops, bytes, |op| op.len as u32)
+            .is_some_and(|ops| crate::exec::record(self, lifter, ops))
     }
 
     fn number(call: &Call) -> Option<u64> {

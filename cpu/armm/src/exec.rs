@@ -387,7 +387,7 @@ fn run_lifted(state: &State, block: &Block<Op>, index: u32, lifted: &mut Lifted)
 /// point by other rules than those at reset.
 fn lift(state: &State, block: &Block<Op>) -> Option<cpu_jit::Block<Call>> {
     let lifter = Source::lifter(state);
-    if !record(state, &lifter, block) {
+    if !record(state, &lifter, &block.ops) {
         return None;
     }
     let mut lifted = lifter.finish();
@@ -397,21 +397,19 @@ fn lift(state: &State, block: &Block<Op>) -> Option<cpu_jit::Block<Call>> {
 }
 
 /// The same behind what was recorded; false, without recording anything, if it is not to be.
-pub(crate) fn record(state: &State, lifter: &Lifter<Thumb>, block: &Block<Op>) -> bool {
-    if block.ops.first().is_none_or(|first| first.it != 0)
-        || block.ops.last().is_none_or(|last| last.after != 0)
-    {
+pub(crate) fn record(state: &State, lifter: &Lifter<Thumb>, ops: &[Op]) -> bool {
+    if ops.first().is_none_or(|first| first.it != 0) || ops.last().is_none_or(|last| last.after != 0) {
         return false;
     }
     let is_float = |op: &Op| op.id.is_some_and(|id| id.flags() & flags::FLOAT != 0);
-    if state.mode() & mode::PLAIN_FLOAT == 0 && block.ops.iter().any(is_float) {
+    if state.mode() & mode::PLAIN_FLOAT == 0 && ops.iter().any(is_float) {
         return false;
     }
     let instruction = |op| {
         let &Op { id, ref operands, len, cond, it, .. } = op;
         Instruction { id, operands, len, cond, it }
     };
-    crate::lift::record(lifter, block.ops.iter().map(instruction));
+    crate::lift::record(lifter, ops.iter().map(instruction));
     true
 }
 

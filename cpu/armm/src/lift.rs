@@ -42,6 +42,7 @@ pub enum Call {
 impl Isa for Thumb {
     type Call = Call;
     const FLOAT_FLAGS: Option<Slot> = Some(Slot(slot::FLOAT_FLAGS));
+    const WORDS: u16 = cpu_core::frame::SLOTS as u16;
 
     /// Blocks with floating point are recorded only while FPSCR asks for what it asks for at reset.
     fn rounding(&self, rounding: Rounding) -> Rounding {

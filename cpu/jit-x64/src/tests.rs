@@ -20,7 +20,7 @@ fn layout() -> Layout {
         float_flags: Slot(65),
         bits: &[Slot(5)],
         address_bits: 64,
-        zero_extended: false,
+        words: 0,
         float_rules: cpu_jit::FloatRules::RiscV,
     }
 }

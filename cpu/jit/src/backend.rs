@@ -52,8 +52,8 @@ pub struct Layout {
     pub bits: &'static [Slot],
     /// Bits of an address, 32 or 64.
     pub address_bits: u32,
-    /// Slots that hold registers hold them zero-extended from `address_bits`.
-    pub zero_extended: bool,
+    /// Slots with lower numbers hold nothing above their low 32 bits.
+    pub words: u16,
     /// What the guest's floating point is like.
     pub float_rules: FloatRules,
 }

@@ -28,7 +28,7 @@ pub fn run<C, G: Guest<C>>(
     values: &mut Vec<u64>,
 ) -> (u32, Flow<G>) {
     values.clear();
-    let mut begun = 0;
+    let (mut begun, mut skipped) = (0, 0);
     let mut skips = false;
     for node in &block.nodes {
         if skips {
@@ -43,7 +43,7 @@ pub fn run<C, G: Guest<C>>(
                 if !guest.begin(index, address.wrapping_add_signed(offset as i64)) {
                     return (begun, Ok(Next::Fall));
                 }
-                begun = index + 1;
+                begun = index + 1 - skipped;
                 Ok(0)
             }
             Node::Const(value) => Ok(value),
@@ -82,6 +82,13 @@ pub fn run<C, G: Guest<C>>(
             Node::EndIf => Ok(0),
             Node::ExitIf(cond, offset) if v(cond) != 0 => return (begun, guest.jump_by(offset)),
             Node::ExitIf(..) => Ok(0),
+            Node::Skip(cond, count) => {
+                if v(cond) != 0 {
+                    skipped += count;
+                    begun -= count;
+                }
+                Ok(0)
+            }
             Node::Raise(cause, value) => return (begun, Err(guest.raise(cause, v(value)))),
             Node::Jump(target) => return (begun, guest.jump(v(target))),
             Node::JumpBy(offset) => return (begun, guest.jump_by(offset)),

@@ -89,6 +89,8 @@ pub enum Node {
     EndIf,
     /// Continues at an offset from this instruction where the condition is not zero, else goes on.
     ExitIf(Ref, i64),
+    /// Where the value is not zero, this many of the instructions before have not run: what they wrote was chosen so.
+    Skip(Ref, u32),
     /// Stops with an exception. Ends the block.
     Raise(u64, Ref),
     /// Calls as [`Node::Call`]; the operation says where control goes. Ends the block.
@@ -129,7 +131,8 @@ impl Node {
     /// Whether control may leave the block here with the guest's state observed.
     #[inline]
     pub fn may_stop(&self) -> bool {
-        self.has_effect() && !matches!(self, Node::Set(..) | Node::Float(..) | Node::If(_) | Node::EndIf)
+        self.has_effect()
+            && !matches!(self, Node::Set(..) | Node::Float(..) | Node::If(_) | Node::EndIf | Node::Skip(..))
     }
 
     /// Calls `f` with each operand.
@@ -148,6 +151,7 @@ impl Node {
             | Node::Jump(a)
             | Node::If(a)
             | Node::ExitIf(a, _)
+            | Node::Skip(a, _)
             | Node::BranchIf(a, _)
             | Node::Load { addr: a, .. } => f(a),
             Node::Binary(_, a, b)
@@ -184,6 +188,7 @@ impl Node {
             | Node::Jump(a)
             | Node::If(a)
             | Node::ExitIf(a, _)
+            | Node::Skip(a, _)
             | Node::BranchIf(a, _)
             | Node::Load { addr: a, .. } => *a = f(*a),
             Node::Binary(_, a, b)

@@ -12,7 +12,7 @@
 //! * [`engine`]: compiled blocks by physical address, their links and invalidation.
 //! * [`backend`]: what a host architecture has to offer for that; [`helpers`]: what compiled code calls.
 //! * [`tier`]: which blocks of a core are compiled, and running them; `trace`: which of them as one.
-//! * [`listing`]: compiled blocks as text.
+//! * [`listing`]: compiled blocks as text. `words`: what is known of 32-bit values.
 //!
 //! No instruction set and no host architecture is named here. An ISA says what its slots are and which operations it
 //! calls rather than lifts ([`Isa`]); its crate implements its own sub-trait of `Semantics` for [`lift::Lifter`].
@@ -36,6 +36,7 @@ pub mod passes;
 mod print;
 pub mod tier;
 mod trace;
+mod words;
 
 pub use backend::{Backend, Code, Exit, FloatRules, Layout, Unit};
 pub use engine::{Costs, Engine, Stats};
@@ -44,6 +45,7 @@ pub use interp::{Guest, run};
 pub use ir::{Block, Node, Ref, Slot};
 pub use lift::{Ended, Lifter};
 pub use listing::{GuestLine, Listing};
+pub use words::is_word;
 
 /// What the representation has to know of an instruction set.
 pub trait Isa {
@@ -51,6 +53,8 @@ pub trait Isa {
     type Call: Copy + std::fmt::Debug;
     /// The slot that floating-point operations add their flags to.
     const FLOAT_FLAGS: Option<Slot> = None;
+    /// Slots with lower numbers hold nothing above their low 32 bits.
+    const WORDS: u16 = 0;
 
     /// What a rounding comes to where it is recorded.
     fn rounding(&self, rounding: cpu_core::Rounding) -> cpu_core::Rounding {

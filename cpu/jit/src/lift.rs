@@ -14,6 +14,9 @@ use crate::ir::{Block, Node, Ref, Slot};
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
 pub struct Ended(());
 
+/// Slots that [`Lifter::choose`] may choose values for.
+const CHOICES: usize = 2;
+
 /// Where control goes from the end of what was recorded.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
 pub struct Ways {
@@ -107,6 +110,41 @@ impl<I: Isa> Lifter<I> {
         }
     }
 
+    /// Where the block ends with a short jump forward: records what `body` does as chosen or not, without a jump, and goes on where the
+    /// two ways meet, at offset `join`. False, with nothing changed, if `body` does more than compute and write few slots.
+    pub fn choose(&self, join: i32, body: impl FnOnce() -> bool) -> bool {
+        let Some(Node::BranchIf(cond, by)) = self.nodes.borrow_mut().pop_if(|node| node.ends()) else {
+            return false;
+        };
+        let (nodes, calls) = (self.nodes.borrow().len(), self.calls.borrow().len());
+        let slots = self.slots.borrow().clone();
+        let (instructions, offset, end) = (self.instructions.get(), self.offset.get(), self.end.get());
+        self.writes.replace(Some(Vec::new()));
+        let whole = body() && self.end.get() == join;
+        let writes = self.writes.take().unwrap_or_default();
+        let computes = |node: &Node| !node.has_effect() || matches!(node, Node::Start { .. });
+        let plain = self.nodes.borrow().iter().skip(nodes).all(computes);
+        if !(whole && plain && writes.len() <= CHOICES) {
+            self.nodes.borrow_mut().truncate(nodes);
+            self.calls.borrow_mut().truncate(calls);
+            self.slots.replace(slots);
+            self.instructions.set(instructions);
+            self.offset.set(offset);
+            self.end.set(end);
+            self.push(Node::BranchIf(cond, by));
+            return false;
+        }
+        for (slot, value) in writes {
+            let old = self.get(slot);
+            self.set(slot, self.select(cond, old, value));
+        }
+        // Made once more, for a flag has one user.
+        let again = self.node(cond).filter(|node| matches!(node, Node::Binary(..)));
+        let again = again.map_or(cond, |node| self.push(node));
+        self.push(Node::Skip(again, self.instructions.get() - instructions));
+        true
+    }
+
     /// The offset of the address that a value is, whatever its high bits; instructions have even ones.
     fn address_of(&self, value: Ref) -> Option<i32> {
         match self.node(value)? {
@@ -135,14 +173,18 @@ impl<I: Isa> Lifter<I> {
         Ref(nodes.len() as u32 - 1)
     }
 
-    fn constant(&self, value: Ref) -> Option<u64> {
+    pub(crate) fn look<R>(&self, f: impl FnOnce(&[Node]) -> R) -> R {
+        f(&self.nodes.borrow())
+    }
+
+    pub(crate) fn constant(&self, value: Ref) -> Option<u64> {
         match self.nodes.borrow().get(value.0 as usize) {
             Some(Node::Const(value)) => Some(*value),
             _ => None,
         }
     }
 
-    fn node(&self, value: Ref) -> Option<Node> {
+    pub(crate) fn node(&self, value: Ref) -> Option<Node> {
         self.nodes.borrow().get(value.0 as usize).copied()
     }
 
@@ -157,10 +199,11 @@ impl<I: Isa> Lifter<I> {
     /// Where the two are the parts of a word that was rotated right: the word, and by how much.
     fn rotation(&self, a: Ref, b: Ref) -> Option<(Ref, u64)> {
         let parts = |high: Ref, low: Ref| {
-            let Some(Node::Unary(Unary::Sext32, left)) = self.node(high) else { return None };
+            let Some(Node::Unary(Unary::Sext32 | Unary::Zext32, left)) = self.node(high) else { return None };
             let Some(Node::Binary(Binary::Shl, word, left)) = self.node(left) else { return None };
             let Some(Node::Binary(Binary::Shr, right, by)) = self.node(low) else { return None };
-            let same = matches!(self.node(right), Some(Node::Unary(Unary::Zext32, same)) if same == word);
+            let same = right == word
+                || matches!(self.node(right), Some(Node::Unary(Unary::Zext32, same)) if same == word);
             let (left, by) = (self.constant(left)?, self.constant(by)?);
             (same && (1..32).contains(&by) && left == 32 - by).then_some((word, by))
         };
@@ -337,7 +380,13 @@ impl<I: Isa> Semantics for Lifter<I> {
                 };
                 self.binary(op, inner, b)
             }
-            (Binary::AddOverflows32 | Binary::SubOverflows32, _, Some(0)) => b,
+            (Binary::And, _, Some(mask)) if mask >> 32 == 0 && self.unextended(a) != a => {
+                self.binary(op, self.unextended(a), b)
+            }
+            (Binary::AddOverflows32 | Binary::SubOverflows32 | Binary::Ltu, _, Some(0)) => b,
+            (Binary::Eq | Binary::Ne | Binary::Ltu, ..) if let Some((a, b)) = self.as_words(a, b) => {
+                self.binary(op, a, b)
+            }
             (Binary::Xor, None, None) if let Some((a, b)) = self.signed_less(a, b) => {
                 let (a, b) = (self.unary(Unary::Sext32, a), self.unary(Unary::Sext32, b));
                 self.binary(Binary::Lts, a, b)
@@ -350,13 +399,8 @@ impl<I: Isa> Semantics for Lifter<I> {
         if let Some(value) = self.constant(a) {
             return self.imm(op.eval(value));
         }
-        // A word that was shifted right has no sign any more.
-        if op == Unary::Sext32
-            && let Some(Node::Binary(Binary::Shr, word, by)) = self.node(a)
-            && matches!(self.node(word), Some(Node::Unary(Unary::Zext32, _)))
-            && self.constant(by).is_some_and(|by| (1..64).contains(&by))
-        {
-            return a;
+        if matches!(op, Unary::Zext32 | Unary::Sext32) {
+            return self.extend(op, a).unwrap_or_else(|a| self.push(Node::Unary(op, a)));
         }
         let same =
             matches!(self.nodes.borrow().get(a.0 as usize), Some(Node::Unary(inner, _)) if *inner == op);
@@ -454,6 +498,7 @@ impl<I: Isa> Semantics for Lifter<I> {
     }
 
     fn store(&self, addr: Ref, width: Width, value: Ref) -> Result<(), Ended> {
+        let value = if width == Width::B8 { value } else { self.unextended(value) };
         self.push(Node::Store { addr, width, value });
         Ok(())
     }

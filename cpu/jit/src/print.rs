@@ -66,6 +66,7 @@ impl<C: Debug> Block<C> {
             Node::If(cond) => format!("if {}", values([cond])),
             Node::EndIf => "end if".into(),
             Node::ExitIf(cond, by) => format!("leave for {by:+} if {}", values([cond])),
+            Node::Skip(cond, count) => format!("skipped {count} if {}", values([cond])),
             Node::Raise(cause, value) => format!("raise {cause} ({})", values([value])),
             Node::Leave(number, args) => format!("leave to {} {}", call(number), values(args)),
             Node::Jump(target) => format!("jump {}", values([target])),

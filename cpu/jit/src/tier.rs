@@ -35,6 +35,8 @@ pub trait Source: Quick {
     fn lifter(&self) -> Lifter<Self::Isa>;
     /// Records the block behind what was recorded; false, without recording anything, if it is one that is not compiled.
     fn record(&self, lifter: &Lifter<Self::Isa>, block: &Predecoded<Self::Op>) -> bool;
+    /// Records the instructions in the first `bytes` of the block; false if it is one that is not compiled, or if none ends there.
+    fn record_part(&self, lifter: &Lifter<Self::Isa>, block: &Predecoded<Self::Op>, bytes: u32) -> bool;
     /// The number by which compiled code calls an operation; `None` for what the interpreter runs.
     fn number(call: &<Self::Isa as Isa>::Call) -> Option<u64>;
     /// The block's instructions, for a listing. It starts at virtual address `start`.
@@ -237,6 +239,17 @@ impl<G: Source> Tier<G> {
             None => listing.refused(guest.frame().pc.get(), lifted.instructions),
         }
     }
+}
+
+/// The operations that fill the first `bytes`, if an operation ends there.
+pub fn ops_in<Op>(ops: &[Op], bytes: u32, len: impl Fn(&Op) -> u32) -> Option<&[Op]> {
+    let mut at = 0;
+    let count = ops.iter().take_while(|op| {
+        at += len(op);
+        at <= bytes
+    });
+    let part = ops.get(..count.count())?;
+    (part.iter().map(len).sum::<u32>() == bytes).then_some(part)
 }
 
 /// Whether all that compiled code could do is to leave.

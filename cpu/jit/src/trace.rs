@@ -13,6 +13,8 @@ use crate::tier::Source;
 
 /// Instructions behind which no further block is added.
 const LENGTH: u32 = 96;
+/// Bytes of the instructions that a jump may skip to become a choice.
+const SHORT: i32 = 12;
 /// Blocks of a trace.
 const BLOCKS: usize = 16;
 
@@ -46,6 +48,9 @@ impl<'a, G: Source> Chooser<'a, G> {
         trace.push(first);
         while trace.len() < self.limit.min(BLOCKS) && lifter.instructions() < LENGTH {
             let Ways { taken, behind } = lifter.ways();
+            if self.choose(lifter, &trace, taken, behind, &may_follow) {
+                continue;
+            }
             // A loop that closes here is left behind it.
             if [taken, behind].contains(&Some(0)) {
                 break;
@@ -72,6 +77,29 @@ impl<'a, G: Source> Chooser<'a, G> {
             trace.push(next);
         }
         trace
+    }
+
+    /// Records what a short jump forward skips now and then as chosen or not: the host's processor need not guess.
+    fn choose(
+        &self,
+        lifter: &Lifter<G::Isa>,
+        trace: &[&'a Predecoded<G::Op>],
+        taken: Option<i32>,
+        behind: Option<i32>,
+        may_follow: impl Fn(&Predecoded<G::Op>) -> bool,
+    ) -> bool {
+        let (Some(join), Some(skipped)) = (taken, behind) else { return false };
+        let bytes = join - skipped;
+        let (Some(block), Some(before)) = (self.at(skipped), trace.last()) else { return false };
+        if !(1..=SHORT).contains(&bytes) || (block.bytes as i32) < bytes || !may_follow(block) {
+            return false;
+        }
+        // Not what runs nearly always, or nearly never.
+        let (inside, all) = (block.heat.get(), before.heat.get().max(1));
+        if inside < all / 8 || inside > all - all / 8 {
+            return false;
+        }
+        lifter.choose(join, || self.guest.record_part(lifter, block, bytes as u32))
     }
 
     /// The decoded block at an offset from the start, in the same page.

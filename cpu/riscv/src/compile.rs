@@ -39,7 +39,13 @@ impl<const XLEN: u32> Source for State<XLEN> {
     }
 
     fn record(&self, lifter: &Lifter<Rv<XLEN>>, block: &Block<Op<XLEN>>) -> bool {
-        crate::exec::record(lifter, block);
+        crate::exec::record(lifter, &block.ops);
+        true
+    }
+
+    fn record_part(&self, lifter: &Lifter<Rv<XLEN>>, block: &Block<Op<XLEN>>, bytes: u32) -> bool {
+        let Some(ops) = cpu_jit::tier::ops_in(&block.ops, bytes, |op| op.len() as u32) else { return false };
+        crate::exec::record(lifter, ops);
         true
     }
 

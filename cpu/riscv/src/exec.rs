@@ -303,7 +303,7 @@ fn run_lifted<const XLEN: u32>(
 
 fn lift<const XLEN: u32>(state: &State<XLEN>, block: &Block<Op<XLEN>>) -> cpu_jit::Block<Call> {
     let lifter = lifter(state);
-    record(&lifter, block);
+    record(&lifter, &block.ops);
     let mut lifted = lifter.finish();
     cpu_jit::passes::simplify(&mut lifted, &mut cpu_jit::passes::Scratch::default());
     debug_assert_eq!(lifted.verify(), Ok(()));
@@ -319,9 +319,9 @@ pub(crate) fn lifter<const XLEN: u32>(state: &State<XLEN>) -> Lifter<Rv<XLEN>> {
     })
 }
 
-/// Records a block behind what was recorded.
-pub(crate) fn record<const XLEN: u32>(lifter: &Lifter<Rv<XLEN>>, block: &Block<Op<XLEN>>) {
-    let instructions = block.ops.iter().map(|op| match op.id {
+/// Records instructions behind what was recorded.
+pub(crate) fn record<const XLEN: u32>(lifter: &Lifter<Rv<XLEN>>, ops: &[Op<XLEN>]) {
+    let instructions = ops.iter().map(|op| match op.id {
         Some(id) => Ok(Decoded { id, len: op.len, ops: op.operands }),
         None => Err((op.operands.imm as u32, op.len)),
     });

@@ -48,18 +48,20 @@ pub enum Call {
 impl<const XLEN: u32> Isa for Rv<XLEN> {
     type Call = Call;
     const FLOAT_FLAGS: Option<Slot> = Some(Slot(slot::FLOAT_FLAGS));
+    /// The integer registers of RV32, whose addresses then need no extension.
+    const WORDS: u16 = if XLEN == 32 { 32 } else { 0 };
 }
 
 impl<const XLEN: u32> Riscv for Lifter<Rv<XLEN>> {
     const XLEN: u32 = XLEN;
 
     fn x(&self, r: u8) -> Ref {
-        if r == 0 { self.imm(0) } else { self.get(Slot(r as u16)) }
+        if r == 0 { self.imm(0) } else { self.wrap(self.get(Slot(r as u16))) }
     }
 
     fn set_x(&self, r: u8, value: Ref) {
         if r != 0 {
-            self.set(Slot(r as u16), value);
+            self.set(Slot(r as u16), self.unsigned(value));
         }
     }
 

@@ -31,8 +31,7 @@ pub(crate) fn layout<const XLEN: u32>() -> Layout {
         float_flags: Slot(slot::FLOAT_FLAGS),
         bits: &[],
         address_bits: XLEN,
-        // A word stands sign-extended in its slot.
-        zero_extended: false,
+        words: <crate::lift::Rv<XLEN> as cpu_jit::Isa>::WORDS,
         float_rules: cpu_jit::FloatRules::RiscV,
     }
 }

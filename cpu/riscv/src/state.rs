@@ -332,12 +332,13 @@ impl<const XLEN: u32> Riscv for State<XLEN> {
 
     #[inline(always)]
     fn x(&self, r: u8) -> u64 {
-        self.slot(r as u16 & 31).get()
+        self.wrap(self.slot(r as u16 & 31).get())
     }
 
     #[inline(always)]
     fn set_x(&self, r: u8, value: u64) {
-        self.slot(if r == 0 { slot::SINK } else { r as u16 & 31 }).set(value);
+        // The slots of RV32 hold words as its addresses are: zero-extended.
+        self.slot(if r == 0 { slot::SINK } else { r as u16 & 31 }).set(self.unsigned(value));
     }
 
     #[inline(always)]

@@ -15,11 +15,10 @@ pub(crate) fn complement<S: Arm>(s: &S, value: S::Value) -> S::Value {
 /// `a + b`, and its flags.
 #[inline(always)]
 fn add<S: Arm>(s: &S, set: u8, a: S::Value, b: S::Value) -> S::Value {
-    let wide = s.add(a, b);
-    let result = s.zext32(wide);
+    let result = s.zext32(s.add(a, b));
     if set != 0 {
         s.set_nz(result);
-        s.set_slot(slot::C, s.shr(wide, s.imm(32)));
+        s.set_slot(slot::C, s.ltu(result, a));
         s.set_slot(slot::V, s.add_overflows32(a, b));
     }
     result

@@ -85,6 +85,7 @@ impl Emitter<'_> {
     pub(super) fn end_if(&mut self) {
         let Some(part) = self.part.take() else { return };
         self.sink.land(part.over);
+        self.flags = None;
         for (at, loc) in self.scratch.loc.iter_mut().enumerate().take(self.at as usize) {
             *loc = if at < part.start as usize { part.loc[at] } else { Loc::None };
         }
@@ -95,6 +96,14 @@ impl Emitter<'_> {
         self.reserved = 0;
         self.temps = [Owner::Free; 3];
         self.xtemps = [Owner::Free; 4];
+    }
+
+    /// Counts `count` of the instructions as not run where `cond` is not zero.
+    pub(super) fn skip(&mut self, cond: Ref, count: u32) {
+        let cc = self.condition(cond);
+        let t = self.scratch();
+        self.sink.hot.lea(Q, t, reg::R15, count as i32);
+        self.sink.hot.cmov(cc, reg::R15, t);
     }
 
     /// Leaves the block behind this instruction for `offset` from the start of the page where `cond` is not zero.

@@ -2,6 +2,7 @@
 
 use cpu_core::{Binary, Unary};
 use cpu_jit::ir::{Node, Ref};
+use cpu_jit::is_word;
 
 use super::{Emitter, Loc, exchanged};
 use crate::asm::Size::{D, Q};
@@ -63,6 +64,9 @@ impl Emitter<'_> {
 
     /// `a + b`; of the low halves, upper halves zero, with `D`.
     fn add(&mut self, size: Size, a: Ref, b: Ref) {
+        if self.add_multiple(size, a, b) || self.add_multiple(size, b, a) {
+            return;
+        }
         let (mut x, mut y) = (self.op(a), self.op(b));
         if matches!(x, Op::Imm(_)) || (matches!(x, Op::Home(_)) && matches!(y, Op::Reg(_))) {
             (x, y) = (y, x);
@@ -70,8 +74,14 @@ impl Emitter<'_> {
         let d = self.define();
         let hot = &mut self.sink.hot;
         match (x, y) {
-            (Op::Reg(x), y) if x == d => hot.add(size, d, y),
-            (x, Op::Reg(y)) if y == d => hot.add(size, d, x),
+            (Op::Reg(x), y) if x == d => {
+                hot.add(size, d, y);
+                self.note_zero();
+            }
+            (x, Op::Reg(y)) if y == d => {
+                hot.add(size, d, x);
+                self.note_zero();
+            }
             (Op::Reg(x), Op::Imm(imm)) => hot.lea(size, d, x, imm),
             (Op::Reg(x), Op::Reg(y)) => hot.lea_sum(size, d, x, y, 0),
             (Op::Reg(x), y) => {
@@ -86,12 +96,31 @@ impl Emitter<'_> {
         self.defined(d);
     }
 
+    /// The same where `b` is a small multiple that waits.
+    fn add_multiple(&mut self, size: Size, a: Ref, b: Ref) -> bool {
+        let (Loc::Deferred, Some(&Node::Binary(Binary::Shl, index, by))) =
+            (self.loc(b), self.unit.nodes.get(b.0 as usize))
+        else {
+            return false;
+        };
+        let Some(by) = self.constant(by) else { return false };
+        let (x, y) = (self.reg(a), self.reg(index));
+        let d = self.define();
+        self.sink.hot.lea_sum(size, d, x, y, by as u8);
+        self.defined(d);
+        true
+    }
+
     fn sub(&mut self, size: Size, a: Ref, b: Ref) {
         let (x, y) = (self.op(a), self.op(b));
         let d = self.define();
         let hot = &mut self.sink.hot;
         match (x, y) {
             (Op::Reg(x), Op::Imm(imm)) if x != d && imm != i32::MIN => hot.lea(size, d, x, -imm),
+            (Op::Reg(x), y) if x == d => {
+                hot.sub(size, d, y);
+                self.note_zero();
+            }
             (x, Op::Reg(y)) if y == d && x != Op::Reg(d) => {
                 hot.neg(d);
                 hot.add(size, d, x);
@@ -133,8 +162,20 @@ impl Emitter<'_> {
         true
     }
 
+    /// Whether nothing of a value is above its low 32 bits.
+    pub(super) fn is_word(&self, value: Ref) -> bool {
+        is_word(self.unit.nodes, value, self.places.layout.words)
+    }
+
+    /// A right operand of an operation of 32 bits or of 64.
+    fn sized_op(&mut self, size: Size, value: Ref) -> Op {
+        if size == D { self.low_half(value) } else { self.op(value) }
+    }
+
     fn commutative(&mut self, a: Ref, b: Ref, op: Alu) {
-        let (mut x, mut y) = (self.op(a), self.op(b));
+        // Of words, the high halves stay zero.
+        let size = if self.is_word(a) && self.is_word(b) { D } else { Q };
+        let (mut x, mut y) = (self.sized_op(size, a), self.sized_op(size, b));
         if matches!(x, Op::Imm(_)) {
             (x, y) = (y, x);
         }
@@ -143,7 +184,7 @@ impl Emitter<'_> {
             (x, y) = (y, x);
         }
         self.sink.hot.mov(d, x);
-        op(&mut self.sink.hot, Q, d, y);
+        op(&mut self.sink.hot, size, d, y);
         self.defined(d);
     }
 
@@ -311,13 +352,22 @@ impl Emitter<'_> {
         };
         if let Some((op, x, y)) = narrow {
             match op {
+                Binary::Add | Binary::Sub
+                    if !signed
+                        && self.wants_flags(op == Binary::Add, x, y)
+                        && ![x, y].iter().any(|side| self.loc(*side) == Loc::Deferred) =>
+                {
+                    self.add_with_flags(op == Binary::Add, x, y);
+                }
                 Binary::Add => self.add(D, x, y),
                 Binary::Sub => self.sub(D, x, y),
                 Binary::Mul => self.mul(D, x, y),
                 _ => self.shift(op, D, x, y),
             }
             if signed && let Some(d) = self.made() {
+                let held = self.flags_hold();
                 self.sink.hot.widen(d, Op::Reg(d), 32, true);
+                self.flags_stay(held);
             }
             // The last of a word's operations leaves nothing above it.
             return;
@@ -342,6 +392,9 @@ impl Emitter<'_> {
 
     /// Compares, and gives the condition under which `op(a, b)` is true.
     fn compare(&mut self, op: Binary, a: Ref, b: Ref) -> Cc {
+        if let Some(cc) = self.known_condition(op, a, b) {
+            return cc;
+        }
         let cc = match op {
             Binary::Eq => Cc::E,
             Binary::Ne => Cc::NE,
@@ -358,10 +411,27 @@ impl Emitter<'_> {
             let true_where = self.condition(a);
             return if cc == Cc::NE { true_where } else { true_where.not() };
         }
+        if matches!(op, Binary::Eq | Binary::Ne | Binary::Ltu)
+            && self.is_word(a)
+            && self.is_word(b)
+            && self.constant(a).is_none()
+            && self.constant(b) != Some(0)
+            && (self.is_in_register(a) || self.wants_flags(false, a, b))
+        {
+            return self.compare_words(cc, a, b);
+        }
         if self.constant(a).is_some() && self.constant(b).is_none() {
             return self.compare_ordered(exchanged(cc), b, a);
         }
         self.compare_ordered(cc, a, b)
+    }
+
+    fn is_in_register(&self, value: Ref) -> bool {
+        match self.loc(value) {
+            Loc::Reg(_) | Loc::Both(..) => true,
+            Loc::Slot(slot) => self.places.of(slot) != crate::places::Place::Memory,
+            _ => false,
+        }
     }
 
     /// A word, without a sign extension that waits.
@@ -372,25 +442,8 @@ impl Emitter<'_> {
         }
     }
 
-    /// Flags of the difference of the low halves.
-    fn compare_words(&mut self, cc: Cc, a: Ref, b: Ref) -> Cc {
-        let y = self.low_half(b);
-        let x = self.reg(a);
-        self.sink.hot.cmp(D, x, y);
-        cc
-    }
-
-    fn sum_overflows(&mut self, a: Ref, b: Ref) -> Cc {
-        let y = self.low_half(b);
-        let x = self.op(a);
-        let t = self.scratch();
-        self.sink.hot.mov(t, x);
-        self.sink.hot.add(D, t, y);
-        Cc::O
-    }
-
     /// A right operand of which only the low half counts.
-    fn low_half(&mut self, value: Ref) -> Op {
+    pub(super) fn low_half(&mut self, value: Ref) -> Op {
         match self.constant(value) {
             Some(number) => Op::Imm(number as i32),
             None => self.op(value),
@@ -411,6 +464,7 @@ impl Emitter<'_> {
                 self.sink.hot.cmp(Q, x, y);
             }
         }
+        self.note_wide(a, b);
         cc
     }
 
@@ -453,6 +507,7 @@ impl Emitter<'_> {
             return;
         }
         let cc = self.condition_in_frame(cond);
+        let held = self.flags_hold();
         match self.op(yes) {
             Op::Reg(yes) => self.sink.hot.cmov(cc, d, yes),
             from => {
@@ -462,6 +517,7 @@ impl Emitter<'_> {
                 self.sink.hot.cmov(cc, d, r);
             }
         }
+        self.flags_stay(held);
         self.bind(d);
     }
 

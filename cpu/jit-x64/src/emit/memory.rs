@@ -6,6 +6,7 @@
 
 use cpu_core::{Binary, Tlb, Unary, Width};
 use cpu_jit::ir::{Node, Ref};
+use cpu_jit::is_word;
 
 use super::{Emitter, Loc};
 use crate::asm::Size::{D, Q};
@@ -123,18 +124,6 @@ pub(super) fn defers(nodes: &[Node], node: &Node) -> bool {
     matches!(nodes.get(by.0 as usize), Some(Node::Const(by)) if small(*by))
 }
 
-/// Whether nothing of a value is above its 32 bits.
-fn is_word(nodes: &[Node], value: Ref, zero_extended: bool) -> bool {
-    match nodes.get(value.0 as usize) {
-        Some(Node::Const(value)) => *value >> 32 == 0,
-        Some(Node::Get(_)) => zero_extended,
-        Some(Node::Unary(Unary::Zext8 | Unary::Zext16 | Unary::Zext32, _)) => true,
-        Some(Node::Binary(Binary::Ror32, ..)) => true,
-        Some(Node::Load { width, signed: false, .. }) => width.bytes() <= 4,
-        _ => false,
-    }
-}
-
 /// Whether `node` is the address of an access to a window which adds it up itself: the sum of a word and a small number.
 pub(super) fn defers_to_window(
     nodes: &[Node],
@@ -142,7 +131,7 @@ pub(super) fn defers_to_window(
     node: &Node,
     user: &Node,
     at: u32,
-    zero_extended: bool,
+    words: u16,
 ) -> bool {
     let Node::Unary(Unary::Zext32, sum) = *node else { return false };
     let (base, by) = parts(nodes, loc, sum);
@@ -152,7 +141,7 @@ pub(super) fn defers_to_window(
         Node::Store { addr, value, .. } => addr.0 == at && value.0 != at,
         _ => false,
     };
-    is_address && base != sum && near && is_word(nodes, base, zero_extended)
+    is_address && base != sum && near && is_word(nodes, base, words)
 }
 
 /// Finds the groups of a block.
@@ -214,7 +203,7 @@ impl Emitter<'_> {
 
     /// A register that holds the base of an access; in a window, without anything above its 32 bits.
     fn address_reg(&mut self, base: Ref) -> u8 {
-        if !self.unit.flat || is_word(self.unit.nodes, base, self.places.layout.zero_extended) {
+        if !self.unit.flat || self.is_word(base) {
             return self.reg(base);
         }
         let from = self.op(base);

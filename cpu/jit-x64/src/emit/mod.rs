@@ -6,6 +6,7 @@
 
 mod conditional;
 mod control;
+mod flags;
 mod float;
 mod integer;
 mod memory;
@@ -86,6 +87,7 @@ pub struct Emitter<'a> {
     offset: u32,
     ended: bool,
     too_complex: bool,
+    flags: Option<flags::Made>,
     /// Jumps to other blocks: offset in the page, number of the fixup.
     pub links: Vec<(u32, usize)>,
 }
@@ -119,6 +121,7 @@ impl<'a> Emitter<'a> {
             offset: unit.offset,
             ended: false,
             too_complex: false,
+            flags: None,
             links: Vec::new(),
         }
     }
@@ -152,7 +155,7 @@ impl<'a> Emitter<'a> {
     /// Finds which nodes wait for their user, and how long each value is needed.
     fn plan(&mut self) {
         let nodes = self.unit.nodes;
-        let (flat, zero_extended) = (self.unit.flat, self.places.layout.zero_extended);
+        let (flat, words) = (self.unit.flat, self.places.layout.words);
         let layout = &self.places.layout;
         let Scratch { last, user, loc, aliases, spilled, groups, group_of } = &mut *self.scratch;
         aliases.clear();
@@ -177,7 +180,7 @@ impl<'a> Emitter<'a> {
             // A word's shift takes it from where it is, which a narrow sum that waits for it is not.
             let deep = matches!(*node, Node::Unary(_, word) if loc[word.0 as usize] == Loc::Deferred);
             if !deep && defers(nodes, node, only, at as u32, layout)
-                || flat && memory::defers_to_window(nodes, loc, node, only, at as u32, zero_extended)
+                || flat && memory::defers_to_window(nodes, loc, node, only, at as u32, words)
             {
                 loc[at] = Loc::Deferred;
             }
@@ -242,6 +245,7 @@ impl<'a> Emitter<'a> {
             Node::If(cond) => self.begin_if(cond),
             Node::EndIf => self.end_if(),
             Node::ExitIf(cond, by) => self.exit_if(cond, self.offset as i64 + by),
+            Node::Skip(cond, count) => self.skip(cond, count),
             Node::Raise(..) | Node::Leave(..) => self.leave(),
             Node::Jump(target) => self.jump(target),
             Node::JumpBy(by) => self.go_to(self.offset as i64 + by),
@@ -281,8 +285,18 @@ impl<'a> Emitter<'a> {
         if self.scratch.loc[at] == Loc::Slot(slot) {
             return;
         }
+        let kept = self.flags_hold();
         self.evacuate(slot, Some(value.0));
         let home = places::home(slot);
+        if self.places.of(slot) == Place::Memory && self.scratch.loc[at] == Loc::Deferred {
+            self.flags_stay(kept);
+            let cc = self.condition(value);
+            let kept = self.flags_hold();
+            self.sink.hot.setcc_home(cc, home);
+            self.flags_stay(kept);
+            return;
+        }
+        let kept = kept && !matches!(self.scratch.loc[at], Loc::Deferred | Loc::Page(_));
         match self.places.of(slot) {
             Place::Reg(r) => {
                 self.move_to(r, value);
@@ -293,10 +307,6 @@ impl<'a> Emitter<'a> {
                 self.becomes_slot(value.0, slot);
             }
             Place::Memory => match self.scratch.loc[at] {
-                Loc::Deferred => {
-                    let cc = self.condition(value);
-                    self.sink.hot.setcc_home(cc, home);
-                }
                 Loc::Const(number) if i32::try_from(number as i64).is_ok() => {
                     self.sink.hot.mov_home(home, Op::Imm(number as i32));
                 }
@@ -316,6 +326,7 @@ impl<'a> Emitter<'a> {
                 }
             },
         }
+        self.flags_stay(kept);
     }
 }
 
@@ -336,7 +347,11 @@ fn defers(nodes: &[Node], node: &Node, user: &Node, at: u32, layout: &Layout) ->
     }
     let Node::Binary(op, _, b) = *node else { return false };
     match *user {
-        Node::BranchIf(cond, _) | Node::RaiseIf(_, cond, _) | Node::If(cond) | Node::ExitIf(cond, _)
+        Node::BranchIf(cond, _)
+        | Node::RaiseIf(_, cond, _)
+        | Node::If(cond)
+        | Node::ExitIf(cond, _)
+        | Node::Skip(cond, _)
             if cond.0 == at =>
         {
             is_condition(op)
@@ -356,6 +371,12 @@ fn defers(nodes: &[Node], node: &Node, user: &Node, at: u32, layout: &Layout) ->
         Node::Float(..) => float::defers(nodes, node, user, at, layout.float_rules),
         Node::Load { addr, .. } if addr.0 == at => memory::defers(nodes, node),
         Node::Store { addr, value, .. } if addr.0 == at && value.0 != at => memory::defers(nodes, node),
+        // A sum adds a multiple of a register.
+        Node::Binary(Add, x, y) if op == Shl && x != y && matches!(constant(b), Some(1..=3)) => {
+            let other = if x.0 == at { y } else { x };
+            constant(other).is_none()
+                && !matches!(nodes.get(other.0 as usize), Some(Node::Binary(Shl, ..) | Node::Address(_)))
+        }
         // Shifts take their amount modulo their width themselves.
         Node::Binary(Shl | Shr | Sar | Ror, x, amount) if amount.0 == at && x.0 != at => {
             op == And && constant(b) == Some(63)

@@ -134,7 +134,7 @@ impl Rig {
             float_flags: Slot(0),
             bits: &[],
             address_bits: 64,
-            zero_extended: false,
+            words: 0,
             float_rules: crate::FloatRules::RiscV,
         };
         let engine = Engine::new(Box::new(fake), layout, memory.clone());

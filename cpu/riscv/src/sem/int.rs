@@ -93,11 +93,18 @@ macro_rules! loads {
 loads! {
     lb B1 true;
     lh B2 true;
-    lw B4 true;
     ld B8 true;
     lbu B1 false;
     lhu B2 false;
     lwu B4 false;
+}
+
+#[inline(always)]
+pub fn lw<S: Riscv>(s: &S, rd: u8, rs1: u8, imm: i64) -> Flow<S> {
+    // Without the extension, which a register of 32 bits has no room for.
+    let value = s.load(s.address(rs1, imm), Width::B4, S::XLEN == 64)?;
+    s.set_x(rd, s.wrap(value));
+    s.fall()
 }
 
 macro_rules! stores {
