@@ -4,6 +4,7 @@
 //! the interpreter, [`slot::ITSTATE`] says with which ITSTATE it goes on.
 
 use cpu_core::{Block, BlockCache};
+use cpu_jit::lift::Space;
 use cpu_jit::tier::{Done, Source, Tier};
 use cpu_jit::{GuestLine, Layout, Lifter, Slot};
 
@@ -73,8 +74,8 @@ impl Source for State {
         mode & mode::FLAT != 0
     }
 
-    fn lifter(&self) -> Lifter<Thumb> {
-        Lifter::new(Thumb { strict: self.strict.get() })
+    fn lifter(&self, space: &mut Space) -> Lifter<Thumb> {
+        Lifter::within(Thumb { strict: self.strict.get() }, space)
     }
 
     fn record(&self, lifter: &Lifter<Thumb>, block: &Block<Op>) -> bool {

@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 
 use cpu_core::{Block, BlockCache, Bus, Counter, Exit, Flow, GuestMemory, Next, Ran, Semantics, Time};
+use cpu_jit::lift::Space;
 use cpu_jit::tier::Source;
 use cpu_jit::{Backend, Lifter};
 
@@ -386,7 +387,7 @@ fn run_lifted(state: &State, block: &Block<Op>, index: u32, lifted: &mut Lifted)
 /// Records a block; `None` if it begins or ends inside of an IT block, whose ITSTATE would have to go along, or if it has floating
 /// point by other rules than those at reset.
 fn lift(state: &State, block: &Block<Op>) -> Option<cpu_jit::Block<Call>> {
-    let lifter = Source::lifter(state);
+    let lifter = Source::lifter(state, &mut Space::default());
     if !record(state, &lifter, &block.ops) {
         return None;
     }

@@ -1,6 +1,7 @@
 //! Nodes and host code of small guest programs, as text that is reviewed: `golden/*.txt`.
 //!
-//! A file has what stands for the hart (`rv64` or `rv32`), the address, the program as words with their disassembly, and the
+//! A file has what stands for the hart (`rv64` or `rv32`), the address, how often a block runs before it is compiled with those that
+//! follow it (`, hot 4`; each at once without), the program as words with their disassembly, and the
 //! listing of every block of it that is compiled. After a wanted change of the compiler:
 //!
 //! ```text
@@ -36,6 +37,8 @@ struct Program {
     about: Vec<String>,
     base: String,
     start: u64,
+    /// Runs of a block before it is compiled.
+    hot: u32,
     /// Words, and what the file says they are.
     words: Vec<(String, String)>,
 }
@@ -49,13 +52,15 @@ fn parse(text: &str) -> Option<Program> {
             line => break line,
         }
     };
+    let (heading, hot) = heading.split_once(", hot ").unwrap_or((heading, "0"));
     let (base, start) = heading.split_once(" at ")?;
     let start = u64::from_str_radix(start.trim(), 16).ok()?;
     let word = |line: &str| {
         let (word, text) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
         (word.to_string(), text.trim().to_string())
     };
-    Some(Program { about, base: base.to_string(), start, words: lines.map(word).collect() })
+    let (base, hot) = (base.to_string(), hot.parse().ok()?);
+    Some(Program { about, base, start, hot, words: lines.map(word).collect() })
 }
 
 fn hart(program: &Program, bytes: &[u8]) -> Hart {
@@ -75,7 +80,8 @@ fn hart(program: &Program, bytes: &[u8]) -> Hart {
 fn render(program: &Program) -> String {
     let mut out = String::new();
     program.about.iter().for_each(|line| writeln!(out, "{line}").unwrap());
-    writeln!(out, "{} at {:x}", program.base, program.start).unwrap();
+    let hot = if program.hot > 0 { format!(", hot {}", program.hot) } else { String::new() };
+    writeln!(out, "{} at {:x}{hot}", program.base, program.start).unwrap();
     let mut bytes = Vec::new();
     let bits: Vec<u32> =
         program.words.iter().map(|(word, _)| u32::from_str_radix(word, 16).unwrap()).collect();
@@ -93,7 +99,7 @@ fn render(program: &Program) -> String {
     }
     let listed = Arc::new(Mutex::new(String::new()));
     let list = listed.clone();
-    hart.set_backend(Some(Box::new(X64::new(1 << 20).unwrap())), 0);
+    hart.set_backend(Some(Box::new(X64::new(1 << 20).unwrap())), program.hot);
     hart.set_listing(Some(Listing {
         addresses: program.start..=at - 1,
         host_addresses: false,
@@ -202,7 +208,7 @@ fn registers_are_pinned_as_reviewed() {
     if !available() {
         return;
     }
-    let program = Program { about: Vec::new(), base: "rv64".into(), start: RAM, words: Vec::new() };
+    let program = Program { about: Vec::new(), base: "rv64".into(), start: RAM, hot: 0, words: Vec::new() };
     let mut hart = hart(&program, &[]);
     hart.set_backend(Some(Box::new(X64::new(1 << 20).unwrap())), 0);
     let pins = hart.set_listing(None).unwrap();

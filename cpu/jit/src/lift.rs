@@ -42,14 +42,36 @@ pub struct Lifter<I: Isa> {
     end: Cell<i32>,
 }
 
+/// Memory that recorders use one after another.
+#[derive(Default)]
+pub struct Space {
+    nodes: Vec<Node>,
+    slots: Vec<Option<Ref>>,
+}
+
+impl Space {
+    /// Takes back what a block was recorded in.
+    pub fn reclaim<C>(&mut self, block: Block<C>) {
+        self.nodes = block.nodes;
+        self.nodes.clear();
+    }
+}
+
 impl<I: Isa> Lifter<I> {
     /// An empty block.
     pub fn new(isa: I) -> Lifter<I> {
+        Self::within(isa, &mut Space::default())
+    }
+
+    /// The same in memory that was used before.
+    pub fn within(isa: I, space: &mut Space) -> Lifter<I> {
+        let mut slots = std::mem::take(&mut space.slots);
+        slots.clear();
         Lifter {
             isa,
-            nodes: RefCell::new(Vec::with_capacity(64)),
+            nodes: RefCell::new(std::mem::take(&mut space.nodes)),
             calls: RefCell::new(Vec::new()),
-            slots: RefCell::new(Vec::new()),
+            slots: RefCell::new(slots),
             writes: RefCell::new(None),
             under_condition: Cell::new(false),
             instructions: Cell::new(0),
@@ -159,6 +181,12 @@ impl<I: Isa> Lifter<I> {
 
     /// The block.
     pub fn finish(self) -> Block<I::Call> {
+        self.finish_within(&mut Space::default())
+    }
+
+    /// The same; what is not part of the block goes back.
+    pub fn finish_within(self, space: &mut Space) -> Block<I::Call> {
+        space.slots = self.slots.into_inner();
         Block {
             nodes: self.nodes.into_inner(),
             calls: self.calls.into_inner(),

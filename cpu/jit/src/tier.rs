@@ -8,10 +8,10 @@ use crate::backend::{Backend, Code, Exit, Layout, Unit};
 use crate::engine::{Engine, Place};
 use crate::helpers::Quick;
 use crate::ir::{Block, Node, Slot};
-use crate::lift::Lifter;
+use crate::lift::{Lifter, Space};
 use crate::listing::{GuestLine, Listing};
 use crate::passes::{self, Scratch};
-use crate::trace::Chooser;
+use crate::trace::{Chooser, Piece};
 
 /// Executions after which a block is compiled, unless told otherwise.
 pub const HOT: u32 = 24;
@@ -32,7 +32,7 @@ pub trait Source: Quick {
     /// Whether data addresses are physical and unrestricted in that mode ([`Unit::flat`]).
     fn is_flat(mode: u32) -> bool;
     /// A recorder for blocks of that mode.
-    fn lifter(&self) -> Lifter<Self::Isa>;
+    fn lifter(&self, space: &mut Space) -> Lifter<Self::Isa>;
     /// Records the block behind what was recorded; false, without recording anything, if it is one that is not compiled.
     fn record(&self, lifter: &Lifter<Self::Isa>, block: &Predecoded<Self::Op>) -> bool;
     /// Records the instructions in the first `bytes` of the block; false if it is one that is not compiled, or if none ends there.
@@ -70,6 +70,7 @@ pub struct Tier<G> {
     stops: Vec<u32>,
     calls: Vec<Option<u64>>,
     scratch: Scratch,
+    space: Space,
 }
 
 impl<G: Source> Tier<G> {
@@ -84,6 +85,7 @@ impl<G: Source> Tier<G> {
             stops: Vec::new(),
             calls: Vec::new(),
             scratch: Scratch::default(),
+            space: Space::default(),
         }
     }
 
@@ -193,15 +195,16 @@ impl<G: Source> Tier<G> {
         place: Place,
     ) -> Option<Code> {
         let begin = self.engine.clock();
-        let lifter = guest.lifter();
+        let lifter = guest.lifter(&mut self.space);
         let chooser = Chooser { guest, blocks, start: place.0, mode: place.1, heat: self.hot / WARM, limit };
         let trace = chooser.record(&lifter, block, |next| {
             self.engine.lookup((next.paddr, place.1)).is_none() && !self.stops_in(next)
         });
-        let mut lifted = lifter.finish();
+        let mut lifted = lifter.finish_within(&mut self.space);
         passes::simplify(&mut lifted, &mut self.scratch);
         debug_assert_eq!(lifted.verify(), Ok(()), "{lifted}");
         if trace.is_empty() || leaves_at_once(&lifted.nodes) {
+            self.space.reclaim(lifted);
             return None;
         }
         self.calls.clear();
@@ -218,22 +221,26 @@ impl<G: Source> Tier<G> {
         let code = self.engine.compile(place, guest.frame(), &unit);
         self.engine.note_cost(begin, lifted.instructions);
         self.list(guest, &trace, &lifted);
+        self.space.reclaim(lifted);
         code
     }
 
     /// Lists what was just compiled, if it is wanted.
-    fn list(&mut self, guest: &G, trace: &[&Predecoded<G::Op>], lifted: &Block<<G::Isa as Isa>::Call>) {
+    fn list(&mut self, guest: &G, trace: &[Piece<G>], lifted: &Block<<G::Isa as Isa>::Call>) {
         let Some(listing) = &mut self.listing else { return };
         let compiled = self.engine.take_noted();
         let page = guest.frame().pc.get() & !(PAGE_SIZE - 1);
         let start = |block: &Predecoded<G::Op>| page | block.paddr & (PAGE_SIZE - 1);
-        if !trace.iter().any(|block| listing.wants(start(block), block.bytes)) {
+        if !trace.iter().any(|(block, bytes)| listing.wants(start(block), *bytes)) {
             return;
         }
         match compiled {
             Some(compiled) => {
-                let lines: Vec<GuestLine> =
-                    trace.iter().flat_map(|block| guest.guest_lines(block, start(block))).collect();
+                let lines = trace.iter().flat_map(|(block, bytes)| {
+                    let end = start(block) + *bytes as u64;
+                    guest.guest_lines(block, start(block)).into_iter().filter(move |line| line.address < end)
+                });
+                let lines: Vec<GuestLine> = lines.collect();
                 listing.show(&lines, lifted, self.engine.backend(), &compiled, &G::slot_name);
             }
             None => listing.refused(guest.frame().pc.get(), lifted.instructions),

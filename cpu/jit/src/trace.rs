@@ -18,6 +18,9 @@ const SHORT: i32 = 12;
 /// Blocks of a trace.
 const BLOCKS: usize = 16;
 
+/// A block, and how many of its bytes are in a trace.
+pub(crate) type Piece<'a, G> = (&'a Predecoded<<G as Source>::Op>, u32);
+
 /// What a trace is chosen by.
 pub(crate) struct Chooser<'a, G: Source> {
     pub guest: &'a G,
@@ -33,73 +36,76 @@ pub(crate) struct Chooser<'a, G: Source> {
 }
 
 impl<'a, G: Source> Chooser<'a, G> {
-    /// Records `first` and what follows it. Gives the blocks, in order; none if the first is one that is not compiled. `may_follow`
-    /// says whether a block may be part of a trace that begins elsewhere.
+    /// Records `first` and what follows it. Gives the blocks, in order, with how many bytes of each; none if the first is one that is
+    /// not compiled. `may_follow` says whether a block may be part of a trace that begins elsewhere.
     pub fn record(
         &self,
         lifter: &Lifter<G::Isa>,
         first: &'a Predecoded<G::Op>,
         may_follow: impl Fn(&Predecoded<G::Op>) -> bool,
-    ) -> Vec<&'a Predecoded<G::Op>> {
+    ) -> Vec<Piece<'a, G>> {
         let mut trace = Vec::with_capacity(4);
         if !self.guest.record(lifter, first) {
             return trace;
         }
-        trace.push(first);
+        trace.push((first, first.bytes));
         while trace.len() < self.limit.min(BLOCKS) && lifter.instructions() < LENGTH {
             let Ways { taken, behind } = lifter.ways();
-            if self.choose(lifter, &trace, taken, behind, &may_follow) {
-                continue;
-            }
             // A loop that closes here is left behind it.
             if [taken, behind].contains(&Some(0)) {
                 break;
             }
-            let room = (MAX_INSTRUCTIONS - lifter.instructions()) as usize;
-            let known = |offset: Option<i32>| {
-                self.at(offset?).filter(|block| {
-                    block.ops.len() <= room
-                        && block.heat.get() >= self.heat
-                        && trace.iter().all(|other| other.paddr != block.paddr)
-                        && may_follow(block)
-                })
-            };
+            let known = |offset: Option<i32>| self.at(offset?);
+            let (jump, fall) = (known(taken), known(behind));
+            if let (Some(join), Some(skipped), Some(part)) = (taken, behind, fall)
+                && let Some((before, _)) = trace.last()
+                && self.choose(lifter, before, join - skipped, join, part, &may_follow)
+            {
+                trace.push((part, (join - skipped) as u32));
+                continue;
+            }
             // The way that ran more often is followed or none.
-            let heat = |offset: Option<i32>| {
-                offset.and_then(|offset| self.at(offset)).map_or(0, |block| block.heat.get())
+            let heat = |block: Option<&Predecoded<G::Op>>| block.map_or(0, |block| block.heat.get());
+            let jumps = heat(jump) > heat(fall);
+            let room = (MAX_INSTRUCTIONS - lifter.instructions()) as usize;
+            let next = if jumps { jump } else { fall };
+            let Some(next) = next.filter(|block| {
+                block.ops.len() <= room
+                    && block.heat.get() >= self.heat
+                    && trace.iter().all(|(other, _)| other.paddr != block.paddr)
+                    && may_follow(block)
+            }) else {
+                break;
             };
-            let jumps = heat(taken) > heat(behind);
-            let Some(next) = known(if jumps { taken } else { behind }) else { break };
             lifter.follow(jumps);
             if !self.guest.record(lifter, next) {
                 break;
             }
-            trace.push(next);
+            trace.push((next, next.bytes));
         }
         trace
     }
 
-    /// Records what a short jump forward skips now and then as chosen or not: the host's processor need not guess.
+    /// Records what a short jump forward skips now and then as chosen or not: the host's processor need not guess. `part` begins with
+    /// it, `bytes` long, and behind it is offset `join`.
     fn choose(
         &self,
         lifter: &Lifter<G::Isa>,
-        trace: &[&'a Predecoded<G::Op>],
-        taken: Option<i32>,
-        behind: Option<i32>,
+        before: &Predecoded<G::Op>,
+        bytes: i32,
+        join: i32,
+        part: &Predecoded<G::Op>,
         may_follow: impl Fn(&Predecoded<G::Op>) -> bool,
     ) -> bool {
-        let (Some(join), Some(skipped)) = (taken, behind) else { return false };
-        let bytes = join - skipped;
-        let (Some(block), Some(before)) = (self.at(skipped), trace.last()) else { return false };
-        if !(1..=SHORT).contains(&bytes) || (block.bytes as i32) < bytes || !may_follow(block) {
+        if !(1..=SHORT).contains(&bytes) || (part.bytes as i32) < bytes || !may_follow(part) {
             return false;
         }
         // Not what runs nearly always, or nearly never.
-        let (inside, all) = (block.heat.get(), before.heat.get().max(1));
+        let (inside, all) = (part.heat.get(), before.heat.get().max(1));
         if inside < all / 8 || inside > all - all / 8 {
             return false;
         }
-        lifter.choose(join, || self.guest.record_part(lifter, block, bytes as u32))
+        lifter.choose(join, || self.guest.record_part(lifter, part, bytes as u32))
     }
 
     /// The decoded block at an offset from the start, in the same page.

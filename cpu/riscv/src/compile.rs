@@ -5,6 +5,7 @@
 //! TLB's entry, which the architecture allows, but not for the same time in both tiers.
 
 use cpu_core::Block;
+use cpu_jit::lift::Space;
 use cpu_jit::tier::{Source, Tier};
 use cpu_jit::{GuestLine, Layout, Lifter, Slot};
 
@@ -34,8 +35,8 @@ impl<const XLEN: u32> Source for State<XLEN> {
         mode & mode::FLAT != 0
     }
 
-    fn lifter(&self) -> Lifter<Rv<XLEN>> {
-        crate::exec::lifter(self)
+    fn lifter(&self, space: &mut Space) -> Lifter<Rv<XLEN>> {
+        crate::exec::lifter(self, space)
     }
 
     fn record(&self, lifter: &Lifter<Rv<XLEN>>, block: &Block<Op<XLEN>>) -> bool {

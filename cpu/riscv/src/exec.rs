@@ -6,6 +6,7 @@ use cpu_core::{
     AccessKind, Block, BlockCache, Bus, Counter, Exit, Flow, GuestMemory, Next, Ran, Semantics, Time,
 };
 
+use cpu_jit::lift::Space;
 use cpu_jit::{Backend, Lifter};
 
 use crate::compile::Compiler;
@@ -302,7 +303,7 @@ fn run_lifted<const XLEN: u32>(
 }
 
 fn lift<const XLEN: u32>(state: &State<XLEN>, block: &Block<Op<XLEN>>) -> cpu_jit::Block<Call> {
-    let lifter = lifter(state);
+    let lifter = lifter(state, &mut Space::default());
     record(&lifter, &block.ops);
     let mut lifted = lifter.finish();
     cpu_jit::passes::simplify(&mut lifted, &mut cpu_jit::passes::Scratch::default());
@@ -311,12 +312,13 @@ fn lift<const XLEN: u32>(state: &State<XLEN>, block: &Block<Op<XLEN>>) -> cpu_ji
 }
 
 /// A recorder for blocks that are decoded now.
-pub(crate) fn lifter<const XLEN: u32>(state: &State<XLEN>) -> Lifter<Rv<XLEN>> {
-    Lifter::new(Rv {
+pub(crate) fn lifter<const XLEN: u32>(state: &State<XLEN>, space: &mut Space) -> Lifter<Rv<XLEN>> {
+    let isa = Rv {
         compressed: state.compressed(),
         rounds_to_nearest: state.frm.get() == 0,
         float: state.mode() & mode::FLOAT != 0 && state.config.extensions.contains(Features::F),
-    })
+    };
+    Lifter::within(isa, space)
 }
 
 /// Records instructions behind what was recorded.
