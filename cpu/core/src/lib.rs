@@ -18,6 +18,7 @@
 pub mod blocks;
 pub mod bus;
 pub mod cpu;
+mod fetch_map;
 pub mod float;
 pub mod frame;
 pub mod memory;

@@ -5,26 +5,34 @@
 //! page-offset bits; a context stands for everything that translation and protection depend on beside the address
 //! (address space, privilege, override bits), so that switching between known contexts flushes nothing. A lookup
 //! compares the page of the access's **last** byte: an access that crosses a page misses and goes the slow way, at no
-//! cost elsewhere. Only ordinary memory is entered: devices, pages under code tracking (for stores) and
-//! pages that protection splits never are, so that the slow way sees every such access.
+//! cost elsewhere. Only ordinary memory is entered: devices and pages that protection splits never are, so that the slow
+//! way sees every such access. Stores to pages with code go the slow way, too: their entries are closed.
+//!
+//! When page tables are read does not depend on what is marked as code, which is not quite the same for code that is interpreted
+//! and compiled: a closed entry still tells where a page is ([`Tlb::find_store`]).
 //!
 //! Write entries of one host page are chained, so that those of a page that becomes code are found without a sweep.
+//!
+//! Behind the table for fetches stands a [`FetchMap`], which loses nothing but by flushes.
 #![allow(unsafe_code)]
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::mem::offset_of;
 
 use crate::bus::Width;
+use crate::fetch_map::FetchMap;
 use crate::frame::Frame;
 use crate::memory::{GuestMemory, PAGE_SIZE};
 use crate::window::Window;
 
 const ENTRIES: usize = 16384;
 const FETCH_ENTRIES: usize = 4096;
-const CONTEXTS: usize = 256;
+/// Places for contexts; more than there are numbers, so that one is always free.
+const CONTEXTS: usize = 1024;
 /// Numbers of contexts leave the low bits of a tag zero, where compiled code puts those of a misaligned address.
 const ID_STEP: u64 = 8;
 const MAX_ID: u64 = PAGE_SIZE - ID_STEP;
+const IDS: usize = (PAGE_SIZE / ID_STEP) as usize;
 /// Not the number of a context: those start at 1, so that zeros are an empty table.
 const INVALID: u64 = 0;
 const PAGE: u64 = !(PAGE_SIZE - 1);
@@ -54,19 +62,37 @@ pub struct ContextKey {
 #[repr(C, align(16))]
 struct Entry {
     /// Virtual page and context. Under context 0 it matches nothing; its page still tells what `host` is relative to.
+    /// Complemented it is closed, and matches nothing either: in its place no address has those page bits.
     tag: Cell<u64>,
     /// Host address of the page minus its virtual address.
     host: Cell<*mut u8>,
 }
 
 impl Entry {
-    fn drop_tag(&self) {
-        self.tag.set(self.tag.get() & PAGE);
+    /// What the tag is when open.
+    fn open_tag(&self) -> u64 {
+        let tag = self.tag.get();
+        // Tags of contexts have zeros there.
+        if tag & (ID_STEP - 1) != 0 { !tag } else { tag }
+    }
+
+    fn close(&self) {
+        let tag = self.open_tag();
+        if tag & !PAGE != INVALID {
+            self.tag.set(!tag);
+        }
+    }
+
+    /// Drops what it knows if that is about the page of `vaddr`.
+    fn drop_page(&self, vaddr: u64) {
+        if self.open_tag() & PAGE == vaddr & PAGE {
+            self.tag.set(vaddr & PAGE);
+        }
     }
 
     /// Host address of the page that it leads or led to, 0 if it was never used.
     fn host_page(&self) -> usize {
-        self.host.get().wrapping_add((self.tag.get() & PAGE) as usize).addr()
+        self.host.get().wrapping_add((self.open_tag() & PAGE) as usize).addr()
     }
 }
 
@@ -88,7 +114,10 @@ pub struct Tlb {
     /// By index of a write entry: one more than that of the next of its chain, and of the one before.
     next: [Cell<u16>; ENTRIES],
     before: [Cell<u16>; ENTRIES],
-    contexts: [Cell<(ContextKey, u64)>; CONTEXTS],
+    /// By hash: numbers of contexts, 0: none. What is not in its place is in the next free one.
+    places: [Cell<u16>; CONTEXTS],
+    /// By number in steps: what it is of, and whether it still is.
+    contexts: [Cell<(ContextKey, bool)>; IDS],
     /// The highest number given out.
     last_id: Cell<u64>,
     /// Hull of all large pages entered since the last full flush, for each half of the address space: its first byte,
@@ -102,6 +131,7 @@ pub struct Tlb {
     code_pages: [Cell<u64>; FILTER_WORDS],
     /// The same memory for compiled code that needs no translation.
     pub window: Window,
+    fetches: RefCell<FetchMap>,
     memory: GuestMemory,
 }
 
@@ -149,6 +179,7 @@ impl Tlb {
         let (code_epoch, map_epoch) = (memory.code_epoch(), memory.map_epoch());
         // SAFETY: as the caller promises; the fields written last are valid already.
         unsafe {
+            (&raw mut (*this).fetches).write(RefCell::default());
             (&raw mut (*this).memory).write(memory);
             (*this).code_epoch.set(code_epoch);
             (*this).map_epoch.set(map_epoch);
@@ -160,21 +191,44 @@ impl Tlb {
         &self.memory
     }
 
-    /// The number of a context, a multiple of 8 from 8 to 4088. Valid until [`Tlb::flushes`] changes.
+    /// The number of a context, a multiple of 8 from 8 to 4088. Valid until [`Tlb::flushes`] changes; up to then, a key keeps it.
     pub fn context(&self, key: ContextKey) -> u64 {
+        match self.find_context(key) {
+            Ok(id) => id,
+            Err(place) => self.add_context(key, place),
+        }
+    }
+
+    /// The number of a context, or the place for one.
+    #[inline]
+    fn find_context(&self, key: ContextKey) -> Result<u64, usize> {
         let hash =
             (key.space ^ key.space >> 44 ^ (key.mode as u64) << 32).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        let place = &self.contexts[(hash >> 56) as usize & (CONTEXTS - 1)];
-        let (held, id) = place.get();
-        if held == key && id != INVALID {
-            return id;
+        let mut place = (hash >> 54) as usize & (CONTEXTS - 1);
+        loop {
+            let id = self.places[place].get() as u64;
+            if id == INVALID {
+                return Err(place);
+            }
+            let (held, alive) = self.contexts[(id / ID_STEP) as usize].get();
+            if held == key {
+                // A number is never given out again before all tables are cleared.
+                return if alive { Ok(id) } else { Err(place) };
+            }
+            place = (place + 1) & (CONTEXTS - 1);
         }
+    }
+
+    #[cold]
+    fn add_context(&self, key: ContextKey, mut place: usize) -> u64 {
         if self.last_id.get() == MAX_ID {
             self.clear();
+            place = self.find_context(key).err().unwrap_or(place);
         }
         let id = self.last_id.get() + ID_STEP;
         self.last_id.set(id);
-        place.set((key, id));
+        self.places[place].set(id as u16);
+        self.contexts[(id / ID_STEP) as usize].set((key, true));
         id
     }
 
@@ -217,8 +271,9 @@ impl Tlb {
         }
         self.fetch.iter().for_each(|entry| entry.tag.set(INVALID));
         self.first.iter().for_each(|first| first.set(0));
-        self.contexts.iter().for_each(|place| place.set((ContextKey::default(), INVALID)));
+        self.places.iter().for_each(|place| place.set(0));
         self.last_id.set(0);
+        self.fetches.borrow_mut().clear();
         self.flush_code();
         self.flushes.set(self.flushes.get() + 1);
     }
@@ -231,12 +286,10 @@ impl Tlb {
 
     /// Drops every entry of the contexts that `which` names.
     pub fn flush_contexts(&self, which: impl Fn(ContextKey) -> bool) {
-        for place in self.contexts.iter() {
-            let (key, id) = place.get();
-            if id != INVALID && which(key) {
-                // Its number is never given out again before all tables are cleared.
-                place.set((key, INVALID));
-            }
+        let last = (self.last_id.get() / ID_STEP) as usize;
+        for context in self.contexts.iter().take(last + 1).skip(1) {
+            let (key, alive) = context.get();
+            context.set((key, alive && !which(key)));
         }
         self.flushes.set(self.flushes.get() + 1);
     }
@@ -250,14 +303,13 @@ impl Tlb {
         }
         // A page has one place in each table, whatever the context.
         for entry in [&self.read[slot::<ENTRIES>(vaddr)], &self.write[slot::<ENTRIES>(vaddr)]] {
-            if entry.tag.get() & PAGE == vaddr & PAGE {
-                entry.drop_tag();
-            }
+            entry.drop_page(vaddr);
         }
         let entry = &self.fetch[slot::<FETCH_ENTRIES>(vaddr)];
         if entry.tag.get() & PAGE == vaddr & PAGE {
             entry.tag.set(INVALID);
         }
+        self.fetches.borrow_mut().remove(vaddr & PAGE);
         let (word, bit) = filter_place(vaddr);
         if self.code_pages[word].get() & bit != 0 {
             self.flush_code();
@@ -275,16 +327,16 @@ impl Tlb {
             self.flush();
         }
         if self.code_epoch.get() != self.memory.code_epoch() {
-            self.drop_writes_to_code();
+            self.close_writes_to_code();
         }
     }
 
     #[cold]
-    fn drop_writes_to_code(&self) {
+    fn close_writes_to_code(&self) {
         let since = self.code_epoch.replace(self.memory.code_epoch());
         let Some(pages) = self.memory.code_since(since) else {
             self.window.map(&self.memory);
-            return self.write.iter().for_each(Entry::drop_tag);
+            return self.write.iter().for_each(Entry::close);
         };
         for page in pages {
             if self.window.is_open()
@@ -296,7 +348,7 @@ impl Tlb {
             while let Some(index) = at.checked_sub(1) {
                 let entry = &self.write[index];
                 if entry.host_page() == page {
-                    entry.drop_tag();
+                    entry.close();
                 }
                 at = self.next[index].get() as usize;
             }
@@ -328,7 +380,7 @@ impl Tlb {
     }
 
     /// Enters the translation of the page of `vaddr` to that of `paddr`, which is part of a leaf of `size` bytes.
-    /// Does nothing where `paddr` is no memory, or where stores to it have to be seen.
+    /// Does nothing where `paddr` is no memory, or takes no stores; closes the entry where stores to it have to be seen.
     pub fn insert(&self, context: u64, kind: AccessKind, vaddr: u64, paddr: u64, size: u64) {
         if size > PAGE_SIZE {
             let hull = &self.large[(vaddr >> 63) as usize];
@@ -337,18 +389,13 @@ impl Tlb {
         }
         let tag = vaddr & PAGE | context;
         if kind == AccessKind::Fetch {
-            let entry = &self.fetch[slot::<FETCH_ENTRIES>(tag)];
-            entry.paddr.set(paddr & PAGE);
-            entry.tag.set(tag);
-            return;
+            return self.insert_fetch(tag, paddr & PAGE);
         }
         self.sync();
         let Some(page) = self.memory.page(paddr) else { return };
         let entry = match kind {
-            AccessKind::Write if page.code || !page.writable => return,
+            AccessKind::Write if !page.writable => return,
             AccessKind::Write => {
-                // It may have been code before.
-                self.window.set_writable(paddr, true);
                 let index = slot::<ENTRIES>(tag);
                 self.rechain(index, page.host.as_ptr().addr());
                 &self.write[index]
@@ -357,6 +404,30 @@ impl Tlb {
         };
         entry.host.set(page.host.as_ptr().wrapping_sub((vaddr & PAGE) as usize));
         entry.tag.set(tag);
+        if kind == AccessKind::Write {
+            match page.code {
+                true => entry.close(),
+                // It may have been code before.
+                false => self.window.set_writable(paddr, true),
+            }
+        }
+    }
+
+    /// The physical address of `addr` for stores, if it was entered, whether there is code or not. Opens the entry where there
+    /// is none any more.
+    pub fn find_store(&self, context: u64, addr: u64) -> Option<u64> {
+        self.sync();
+        let entry = &self.write[slot::<ENTRIES>(addr)];
+        let tag = addr & PAGE | context;
+        if entry.open_tag() != tag {
+            return None;
+        }
+        let paddr = Window::paddr_of(&self.memory, entry.host_page())?;
+        if entry.tag.get() != tag && self.memory.page(paddr).is_some_and(|page| !page.code) {
+            self.window.set_writable(paddr, true);
+            entry.tag.set(tag);
+        }
+        Some(paddr | addr & !PAGE)
     }
 
     /// The host address of `addr..addr+width`, if a valid entry of `table` covers all of it.
@@ -413,220 +484,40 @@ impl Tlb {
         true
     }
 
-    /// The physical address to fetch `addr` from, where an entry knows it.
+    fn insert_fetch(&self, tag: u64, page: u64) {
+        let mut fetches = self.fetches.borrow_mut();
+        if fetches.is_full() {
+            fetches.clear();
+            self.fetch.iter().for_each(|entry| entry.tag.set(INVALID));
+            self.flush_code();
+            self.flushes.set(self.flushes.get() + 1);
+        }
+        fetches.insert(tag, tag & PAGE, page);
+        self.enter_fetch(tag, page);
+    }
+
+    fn enter_fetch(&self, tag: u64, page: u64) {
+        let entry = &self.fetch[slot::<FETCH_ENTRIES>(tag)];
+        entry.paddr.set(page);
+        entry.tag.set(tag);
+    }
+
+    /// The physical address to fetch `addr` from, if it was entered since the last flush.
     #[inline(always)]
     pub fn fetch(&self, context: u64, addr: u64) -> Option<u64> {
         let tag = addr & PAGE | context;
         let entry = &self.fetch[slot::<FETCH_ENTRIES>(addr)];
-        (entry.tag.get() == tag).then(|| entry.paddr.get() | addr & !PAGE)
+        let page = if entry.tag.get() == tag { entry.paddr.get() } else { self.fetch_again(tag)? };
+        Some(page | addr & !PAGE)
+    }
+
+    #[cold]
+    fn fetch_again(&self, tag: u64) -> Option<u64> {
+        let page = self.fetches.borrow().get(tag)?;
+        self.enter_fetch(tag, page);
+        Some(page)
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::memory::{MemoryKind, RegionSpec};
-    use crate::window::FrameBox;
-
-    const RAM: u64 = 0x8000_0000;
-
-    fn frame() -> FrameBox {
-        let ram = RegionSpec { name: "ram".into(), base: RAM, size: 0x4_0000, kind: MemoryKind::Ram };
-        let rom = RegionSpec { name: "rom".into(), base: 0x1000, size: 0x1000, kind: MemoryKind::Rom };
-        FrameBox::new(GuestMemory::new(vec![ram, rom]).unwrap(), false)
-    }
-
-    const USER: ContextKey = ContextKey { space: 7, mode: 0 };
-    const KERNEL: ContextKey = ContextKey { space: 7, mode: 1 };
-
-    #[test]
-    fn an_entry_serves_its_page_and_context_only() {
-        let frame = frame();
-        let tlb = &frame.tlb;
-        let (user, kernel) = (tlb.context(USER), tlb.context(KERNEL));
-        assert_ne!(user, kernel);
-        assert_eq!(tlb.context(USER), user);
-        tlb.memory().write(RAM + 0x2ff8, &[1, 2, 3, 4, 5, 6, 7, 8]).unwrap();
-        tlb.insert(user, AccessKind::Read, 0x5000, RAM + 0x2000, PAGE_SIZE);
-        assert_eq!(tlb.load(user, 0x5ff8, Width::B8), Some(0x0807_0605_0403_0201));
-        assert_eq!(tlb.load(user, 0x5ffd, Width::B2), Some(0x0706));
-        assert_eq!(tlb.load(user, 0x5ffd, Width::B4), None);
-        assert_eq!(tlb.load(user, 0x4ffe, Width::B4), None);
-        assert_eq!(tlb.load(user, 0x6000, Width::B1), None);
-        assert_eq!(tlb.load(kernel, 0x5ff8, Width::B8), None);
-        assert!(!tlb.store(user, 0x5ff8, Width::B8, 0));
-        tlb.insert(user, AccessKind::Write, 0x5000, RAM + 0x2000, PAGE_SIZE);
-        assert!(tlb.store(user, 0x5ff9, Width::B4, 0xaabb_ccdd));
-        assert_eq!(tlb.load(user, 0x5ff8, Width::B8), Some(0x0807_06aa_bbcc_dd01));
-        assert_eq!(tlb.load(user, u64::MAX, Width::B8), None);
-    }
-
-    #[test]
-    fn flushes_reach_as_far_as_they_say() {
-        let frame = frame();
-        let tlb = &frame.tlb;
-        // A page has one place, so that two contexts keep pages of their own: the kernel from 0x4000 up.
-        let fill = || {
-            for (key, pages) in [(USER, 0..4), (KERNEL, 4..8)] {
-                let id = tlb.context(key);
-                for page in pages {
-                    for kind in [AccessKind::Read, AccessKind::Write, AccessKind::Fetch] {
-                        tlb.insert(id, kind, page << 12, RAM + (page << 12), PAGE_SIZE);
-                    }
-                }
-            }
-        };
-        let there = |key, addr| {
-            let id = tlb.context(key);
-            assert_eq!(tlb.load(id, addr, Width::B1).is_some(), tlb.fetch(id, addr).is_some());
-            assert_eq!(tlb.load_for_store(id, addr, Width::B1).is_some(), tlb.fetch(id, addr).is_some());
-            tlb.fetch(id, addr).is_some()
-        };
-        fill();
-        assert!(there(USER, 0x1000) && there(KERNEL, 0x5000) && !there(USER, 0x5000) && !there(KERNEL, 0));
-        tlb.flush_page(0x1008, |_| true);
-        tlb.flush_page(0x5008, |_| true);
-        assert!(!there(USER, 0x1000) && !there(KERNEL, 0x5000) && there(USER, 0) && there(KERNEL, 0x6000));
-        fill();
-        tlb.flush_contexts(|key| key == USER);
-        assert!(!there(USER, 0x1000) && there(KERNEL, 0x5000));
-        fill();
-        tlb.flush();
-        assert!(!there(USER, 0x1000) && !there(KERNEL, 0x5000));
-        fill();
-        tlb.insert(tlb.context(USER), AccessKind::Read, 0, RAM, 0x4000);
-        tlb.flush_page(0x3000, |key| key == USER);
-        assert!(!there(USER, 0x1000) && there(KERNEL, 0x5000), "a large page goes as a whole");
-    }
-
-    #[test]
-    fn a_page_that_becomes_code_loses_its_write_entries_and_no_other_page_does() {
-        let frame = frame();
-        let tlb = &frame.tlb;
-        let (user, kernel) = (tlb.context(USER), tlb.context(KERNEL));
-        let enter = |id, vaddr, paddr| tlb.insert(id, AccessKind::Write, vaddr, paddr, PAGE_SIZE);
-        let there = |id, vaddr| tlb.load_for_store(id, vaddr, Width::B8).is_some();
-        // Four entries of one page, one of another; the second and then the first of them are replaced.
-        for vaddr in [0x1000, 0x2000, 0x3000, 0x4000] {
-            enter(user, vaddr, RAM + 0x5000);
-        }
-        enter(kernel, 0x5000, RAM + 0x6000);
-        enter(kernel, 0x2000, RAM + 0x6000);
-        enter(user, 0x1000 + ((ENTRIES as u64) << 12), RAM + 0x7000);
-        // Flushed, it stays in its chain, and is entered again.
-        tlb.flush_page(0x3000, |_| true);
-        assert!(!there(user, 0x3000));
-        enter(user, 0x3000, RAM + 0x5000);
-        tlb.memory().mark_code(RAM + 0x5000, 4).unwrap();
-        tlb.sync();
-        assert!(!there(user, 0x1000) && !there(user, 0x3000) && !there(user, 0x4000));
-        let moved = 0x1000 + ((ENTRIES as u64) << 12);
-        assert!(there(kernel, 0x5000) && there(kernel, 0x2000) && there(user, moved));
-        tlb.memory().mark_code(RAM + 0x6000, 4).unwrap();
-        tlb.sync();
-        assert!(!there(kernel, 0x5000) && !there(kernel, 0x2000) && there(user, moved));
-    }
-
-    /// Write entries come, move and go at random, and pages become code and data again: no entry to code survives `sync`.
-    #[test]
-    fn no_write_entry_leads_to_code() {
-        let frame = frame();
-        let tlb = &frame.tlb;
-        let memory = tlb.memory();
-        let id = tlb.context(USER);
-        let mut seed = 1u64;
-        let mut next = |below: u64| {
-            seed = seed.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
-            (seed >> 33) % below
-        };
-        // Each of 24 virtual pages shares its place with another one.
-        let pages: Vec<u64> = (0..24).map(|n| (n % 12 + n / 12 * ENTRIES as u64) << 12).collect();
-        let mut where_to = vec![None; pages.len()];
-        for round in 0..20_000 {
-            let n = next(24) as usize;
-            let paddr = RAM + (next(8) << 12);
-            match next(6) {
-                0 => {
-                    // More than the log remembers, now and then.
-                    let times = if next(50) == 0 { 70 } else { 1 };
-                    for _ in 0..times {
-                        memory.touched(paddr, 4);
-                        memory.mark_code(paddr, 4).unwrap();
-                    }
-                    tlb.sync();
-                }
-                1 => memory.touched(paddr, 4),
-                2 => tlb.flush_page(pages[n], |_| true),
-                _ if !memory.page(paddr).unwrap().code => {
-                    tlb.insert(id, AccessKind::Write, pages[n], paddr, PAGE_SIZE);
-                    assert!(tlb.load_for_store(id, pages[n], Width::B1).is_some());
-                    where_to[n] = Some(paddr);
-                }
-                _ => {}
-            }
-            for (page, paddr) in pages.iter().zip(&where_to) {
-                if tlb.load_for_store(id, *page, Width::B1).is_some() {
-                    assert!(!memory.page(paddr.unwrap()).unwrap().code, "round {round}");
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn flushes_of_code_count_only_where_keys_stay_valid() {
-        let frame = frame();
-        let tlb = &frame.tlb;
-        let user = tlb.context(USER);
-        tlb.note_code(0x5000);
-        tlb.flush_page(0x6000, |_| true);
-        tlb.flush_contexts(|_| true);
-        tlb.flush();
-        assert_ne!(tlb.context(USER), user, "keys with the old number are dead");
-        assert_eq!(tlb.code_flushes(), 0);
-        tlb.flush_page(0x5008, |_| true);
-        assert_eq!(tlb.code_flushes(), 1);
-        tlb.flush_page(0x5008, |_| true);
-        assert_eq!(tlb.code_flushes(), 1, "nothing was noted since");
-        for space in 0..MAX_ID / ID_STEP {
-            tlb.context(ContextKey { space, mode: 9 });
-        }
-        assert_eq!(tlb.code_flushes(), 2, "numbers are given out again");
-    }
-
-    #[test]
-    fn context_numbers_run_out_without_harm() {
-        let frame = frame();
-        let tlb = &frame.tlb;
-        for round in 0..3 * PAGE_SIZE {
-            let id = tlb.context(ContextKey { space: round, mode: 0 });
-            assert!((1..PAGE_SIZE).contains(&id));
-            assert_eq!(tlb.load(id, 0x5000, Width::B1), None, "round {round}");
-            tlb.insert(id, AccessKind::Read, 0x5000, RAM, PAGE_SIZE);
-            assert!(tlb.load(id, 0x5000, Width::B1).is_some());
-        }
-    }
-
-    #[test]
-    fn stores_to_code_rom_and_devices_are_never_fast() {
-        let frame = frame();
-        let tlb = &frame.tlb;
-        let id = tlb.context(USER);
-        tlb.insert(id, AccessKind::Write, RAM, RAM, PAGE_SIZE);
-        assert!(tlb.store(id, RAM, Width::B1, 1));
-        tlb.memory().mark_code(RAM, 4).unwrap();
-        tlb.sync();
-        assert!(!tlb.store(id, RAM, Width::B1, 2));
-        tlb.insert(id, AccessKind::Write, RAM, RAM, PAGE_SIZE);
-        assert!(!tlb.store(id, RAM, Width::B1, 2));
-        for paddr in [0x1000, 0x10_0000] {
-            tlb.insert(id, AccessKind::Write, paddr, paddr, PAGE_SIZE);
-            assert!(!tlb.store(id, paddr, Width::B1, 2));
-        }
-        tlb.insert(id, AccessKind::Read, 0x1000, 0x1000, PAGE_SIZE);
-        assert_eq!(tlb.load(id, 0x1000, Width::B1), Some(0));
-        tlb.memory().set_direct(0x1000, false);
-        tlb.sync();
-        let id = tlb.context(USER);
-        assert_eq!(tlb.load(id, 0x1000, Width::B1), None);
-    }
-}
+mod tests;

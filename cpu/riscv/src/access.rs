@@ -31,6 +31,11 @@ impl<const XLEN: u32> State<XLEN> {
     /// Physical address for an access inside one page, entered into the TLB where possible.
     fn locate(&self, addr: u64, width: Width, kind: AccessKind) -> Result<u64, Trapped> {
         self.tlb_misses.set(self.tlb_misses.get() + 1);
+        if kind == AccessKind::Write
+            && let Some(paddr) = self.frame.tlb.find_store(self.frame.data_context.get(), addr)
+        {
+            return Ok(paddr);
+        }
         let found =
             self.translate(addr, kind, width.bytes(), true).map_err(|cause| self.raise(cause, addr))?;
         if found.whole_page {
@@ -180,8 +185,13 @@ impl<const XLEN: u32> State<XLEN> {
     /// Loads for a reservation, which only memory supports.
     pub(crate) fn load_reservable(&self, addr: u64, width: Width) -> Result<u64, Trapped> {
         // The other table of the TLB has ROM too.
-        if let Some(value) = self.frame.tlb.load_for_store(self.frame.data_context.get(), addr, width) {
+        let context = self.frame.data_context.get();
+        if let Some(value) = self.frame.tlb.load_for_store(context, addr, width) {
             return Ok(value);
+        }
+        let fault = |_| self.raise(access_fault(AccessKind::Read), addr);
+        if let Some(paddr) = self.frame.tlb.find_store(context, addr) {
+            return self.memory.read_le(paddr, width.bytes() as usize).map_err(fault);
         }
         let paddr = self.locate(addr, width, AccessKind::Read)?;
         match self.memory.page(paddr) {

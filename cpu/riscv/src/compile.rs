@@ -1,8 +1,4 @@
 //! The compiled tier of a hart.
-//!
-//! Known exception to the two tiers being equal: a guest that changes the page-table entry of code that it runs, without
-//! a fence, may see the change (or the A bit set) at different instructions. What is remembered of where code is outlives the fetch
-//! TLB's entry, which the architecture allows, but not for the same time in both tiers.
 
 use cpu_core::Block;
 use cpu_jit::lift::Space;
@@ -28,7 +24,8 @@ impl<const XLEN: u32> Source for State<XLEN> {
     }
 
     fn mode(&self) -> u32 {
-        State::mode(self)
+        // Without a window, memory is not where flat code looks for it.
+        State::mode(self) & if self.windowed.get() { !0 } else { !mode::FLAT }
     }
 
     fn is_flat(mode: u32) -> bool {

@@ -451,8 +451,9 @@ fn fetch<const XLEN: u32>(
             index
         }
     };
-    if whole_page {
-        // A flush that the fetch itself caused voids `context`: then the next lookup misses, no more.
+    let second = blocks.get(index).is_some_and(|block| block.second.is_some());
+    if whole_page && (!second || state.frame.tlb.fetch(context, next_page).is_some()) {
+        // A flush that the fetch itself caused voids the entry: then the next lookup misses, no more.
         blocks.remember(pc, context, index);
     }
     Ok(index)

@@ -87,6 +87,9 @@ impl<const XLEN: u32> State<XLEN> {
         }
         self.tlb_misses.set(self.tlb_misses.get() + 1);
         let tlb = &self.frame.tlb;
+        if kind == AccessKind::Write && tlb.find_store(self.frame.data_context.get(), addr).is_some() {
+            return Some(());
+        }
         let before = (tlb.flushes(), self.memory.changed_epoch());
         let found = self.translate(addr, kind, width.bytes(), true).ok()?;
         let page = self.memory.page(found.paddr)?;
@@ -207,9 +210,11 @@ impl<const XLEN: u32> Quick for State<XLEN> {
 impl<const XLEN: u32> State<XLEN> {
     /// Stores to a page with code, where there is none.
     fn quick_store_beside_code(&self, addr: u64, width: Width, value: u64) -> bool {
-        let Ok(found) = self.translate(addr, AccessKind::Write, width.bytes(), false) else { return false };
+        let Some(paddr) = self.frame.tlb.find_store(self.frame.data_context.get(), addr) else {
+            return false;
+        };
         let bytes = value.to_le_bytes();
         let Some(bytes) = bytes.get(..width.bytes() as usize) else { return false };
-        !self.memory.is_code(found.paddr, width.bytes()) && self.memory.write(found.paddr, bytes).is_ok()
+        !self.memory.is_code(paddr, width.bytes()) && self.memory.write(paddr, bytes).is_ok()
     }
 }

@@ -79,10 +79,11 @@ impl<const XLEN: u32> State<XLEN> {
         ContextKey { space: self.space(privilege), mode: bits | privilege as u32 }
     }
 
-    /// Whether compiled code may take data addresses for physical ones.
+    /// Whether data addresses are physical and nothing restricts them; only of harts that may have a window. It is part of the
+    /// context even where nothing is compiled, so that contexts are the same in either tier.
     pub(crate) fn is_flat(&self) -> bool {
         let privilege = self.data_privilege();
-        self.windowed.get()
+        XLEN == 32
             && (privilege == Privilege::Machine || self.scheme().is_none())
             && self.sys.pmp.permits_all(self.config.pmp_entries, privilege)
     }
