@@ -146,6 +146,11 @@ impl<Op> BlockCache<Op> {
         }
     }
 
+    /// Sets the heat of every block back to 0.
+    pub fn cool(&self) {
+        self.blocks.iter().for_each(|block| block.heat.set(0));
+    }
+
     /// The block numbered `index`.
     #[inline(always)]
     pub fn get(&self, index: u32) -> Option<&Block<Op>> {
@@ -277,6 +282,10 @@ mod tests {
         assert_eq!(cache.add(0x1ffe, 0, Some(0x3000), 4, Box::new([2])), Some(index));
         assert_eq!(cache.by_paddr(0x1ffe, 0, || Some(0x3000)), Some(index));
         assert!(cache.add(0x9000, 0, None, 4, Box::new([2])).is_none());
+        let heat = |cache: &BlockCache<u8>| cache.get(index).map(|block| block.heat.replace(7));
+        assert_eq!(heat(&cache), Some(0));
+        cache.cool();
+        assert_eq!((heat(&cache), heat(&cache)), (Some(0), Some(7)));
     }
 
     #[test]

@@ -15,6 +15,7 @@ use cpu_core::{Frame, GuestMemory};
 
 use crate::backend::{Backend, Code, Compiled, Exit, Layout, Refused, Site, Unit};
 use crate::helpers::{Helpers, Quick};
+use crate::patience::Patience;
 
 type Map<K, V> = HashMap<K, V, BuildHasherDefault<AddressHasher>>;
 
@@ -25,6 +26,8 @@ pub type Place = (u64, u32);
 struct Page {
     generation: u32,
     code: Map<u32, Code>,
+    /// [`Stats::executed`] when the first of it was compiled.
+    since: u64,
     /// Jumps to blocks that are not compiled yet, by offset.
     waiting: Map<u32, Vec<Site>>,
 }
@@ -107,6 +110,7 @@ pub struct Engine<G> {
     backend: Box<dyn Backend>,
     memory: GuestMemory,
     pages: Map<Place, Page>,
+    patience: Patience,
     changed_epoch: u64,
     code_flushes: u64,
     /// Changes whenever all code goes.
@@ -136,6 +140,7 @@ impl<G: Quick> Engine<G> {
             changed_epoch: memory.changed_epoch(),
             memory,
             pages: Map::default(),
+            patience: Patience::default(),
             code_flushes: 0,
             generation: 1,
             stats: Stats::default(),
@@ -198,12 +203,13 @@ impl<G: Quick> Engine<G> {
     #[cold]
     fn drop_changed(&mut self) {
         self.changed_epoch = self.memory.changed_epoch();
-        let Engine { backend, memory, pages, stats, .. } = self;
+        let Engine { backend, memory, pages, patience, stats, .. } = self;
         let before = pages.len();
         pages.retain(|(paddr, _), page| {
             let valid = memory.generation(*paddr) == Some(page.generation);
             if !valid {
                 page.code.values().for_each(|code| backend.retire(*code));
+                patience.note(*paddr, stats.executed - page.since);
             }
             valid
         });
@@ -212,6 +218,11 @@ impl<G: Quick> Engine<G> {
         if gone > 0 {
             self.generation += 1;
         }
+    }
+
+    /// How often a block at `paddr` has to run before it is compiled: `hot` times, or more where its page is rewritten often.
+    pub fn heat(&self, paddr: u64, hot: u32) -> u32 {
+        self.patience.heat(paddr, hot)
     }
 
     /// The code of the block at a place.
@@ -245,6 +256,9 @@ impl<G: Quick> Engine<G> {
             page.code.values().for_each(|code| self.backend.retire(*code));
             *page = Page::default();
             self.generation += 1;
+        }
+        if page.code.is_empty() {
+            page.since = self.stats.executed;
         }
         page.generation = generation;
         page.code.insert(unit.offset, code);

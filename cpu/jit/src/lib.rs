@@ -33,6 +33,7 @@ pub mod ir;
 pub mod lift;
 pub mod listing;
 pub mod passes;
+mod patience;
 mod print;
 pub mod tier;
 mod trace;

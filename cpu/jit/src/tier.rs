@@ -154,7 +154,7 @@ impl<G: Source> Tier<G> {
         }
         let heat = block.heat.get().saturating_add(1);
         block.heat.set(heat);
-        if heat < self.hot {
+        if heat < self.hot || heat < self.engine.heat(block.paddr, self.hot) {
             return None;
         }
         let place = (block.paddr, guest.mode());
@@ -218,7 +218,12 @@ impl<G: Source> Tier<G> {
             behind: offset as i64 + lifted.behind as i64,
             flat: G::is_flat(place.1),
         };
+        let flushed = self.engine.stats.flushed;
         let code = self.engine.compile(place, guest.frame(), &unit);
+        if self.engine.stats.flushed != flushed {
+            // All code went for lack of room: only what is hot still, not all that ever was, is worth compiling again.
+            blocks.cool();
+        }
         self.engine.note_cost(begin, lifted.instructions);
         self.list(guest, &trace, &lifted);
         self.space.reclaim(lifted);

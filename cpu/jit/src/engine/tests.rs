@@ -184,6 +184,23 @@ fn jumps_are_led_to_what_is_compiled_before_and_after() {
 }
 
 #[test]
+fn what_is_rewritten_soon_has_to_be_hotter() {
+    let mut rig = Rig::new(9);
+    let rewrite = |rig: &mut Rig, lived: u64| {
+        rig.compile(0x1000, 0x80);
+        rig.engine.stats.executed += lived / 2;
+        rig.compile(0x1040, 0x80);
+        rig.engine.stats.executed += lived / 2;
+        rig.memory.write(0x1000, &[1]).unwrap();
+        rig.engine.sync(&rig.guest.frame);
+        (rig.engine.heat(0x1ffe, 24), rig.engine.heat(0x2000, 24))
+    };
+    assert_eq!(rewrite(&mut rig, 10), (48, 24));
+    assert_eq!(rewrite(&mut rig, 10), (96, 24));
+    assert_eq!(rewrite(&mut rig, 2 << 20), (24, 24), "counted from the first block");
+}
+
+#[test]
 fn a_page_falls_as_a_whole_when_it_changes() {
     let mut rig = Rig::new(9);
     rig.compile(0x1000, 0x80);
