@@ -9,6 +9,7 @@ mod initramfs;
 mod manifest;
 mod process;
 mod setup;
+mod soak;
 mod tests;
 
 use std::process::ExitCode;
@@ -23,6 +24,7 @@ usage: cargo xtask <chore>
   setup                         install the programs that the tests run (Debian, Ubuntu)
   guests [--list] [--refresh]   fetch the guest images that whole-machine tests boot
   bench [--help] [OPTION...]    speed beside QEMU and native code: kernels in a Linux guest, and its boot
+  soak [--help] [OPTION...]     a busy Linux guest with a small code cache: does anything grow, or differ from interpreted?
 ";
 
 fn main() -> ExitCode {
@@ -31,6 +33,7 @@ fn main() -> ExitCode {
     let done = match args.as_slice() {
         ["guests", rest @ ..] => guests::main(rest),
         ["bench", rest @ ..] => bench::main(rest),
+        ["soak", rest @ ..] => soak::main(rest),
         ["setup"] => setup::main(),
         ["test" | "ci", rest @ ..] => tests::main(rest),
         [] | ["help" | "-h" | "--help"] => {

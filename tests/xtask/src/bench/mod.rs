@@ -101,9 +101,7 @@ fn options<'a>(args: &[&'a str]) -> Result<Options<'a>> {
                 options.boot = names.contains(&BOOT);
             }
             "--hyperemu" => {
-                let path = value()?;
-                let found = files::named(Path::new(path).canonicalize(), Path::new(path))?;
-                options.hyperemu = Some(found);
+                options.hyperemu = Some(value()?.into());
             }
             "--no-qemu" => options.qemu = false,
             "--json" => options.json = Some(value()?),
@@ -121,17 +119,7 @@ fn bench(options: Options) -> Result {
     let images = guests::root()?;
     guests::ensure(&images, false)?;
     let programs = kernels::build(&images)?;
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".into());
-    let cargo = |args: &[&str]| process::run(command(&cargo).args(args).current_dir(&folder));
-    let hyperemu = match &options.hyperemu {
-        Some(path) => path.clone(),
-        None => {
-            cargo(&["build", "--quiet", "--release", "--package", "hyperemu"])?;
-            let target = std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
-            folder.join(target).join("release/hyperemu")
-        }
-    };
+    let hyperemu = program(options.hyperemu.clone())?;
     if options.speed {
         println!("interpreter alone: integer loop, memory, calls; one hart, translation on");
         cargo(&["run", "--quiet", "--release", "--package", "cpu-riscv", "--example", "speed"])?;
@@ -156,6 +144,25 @@ fn bench(options: Options) -> Result {
         files::write(Path::new(path), serde_json::to_string_pretty(&report.json())? + "\n")?;
     }
     Ok(())
+}
+
+/// The program to run: the one given, else the workspace's release build, brought up to date.
+pub fn program(given: Option<PathBuf>) -> Result<PathBuf> {
+    if let Some(path) = given {
+        return files::named(path.canonicalize(), &path);
+    }
+    cargo(&["build", "--quiet", "--release", "--package", "hyperemu"])?;
+    let target = std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
+    Ok(workspace().join(target).join("release/hyperemu"))
+}
+
+fn workspace() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+fn cargo(args: &[&str]) -> Result {
+    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".into());
+    process::run(command(&cargo).args(args).current_dir(workspace()))
 }
 
 fn measure(options: &Options, machines: &Machines) -> Result<Report> {
