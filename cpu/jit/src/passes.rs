@@ -1,5 +1,7 @@
 //! Smaller blocks that do the same.
 
+use cpu_core::{Binary, Unary, Width};
+
 use crate::ir::{Block, Node, Ref};
 
 /// Space that passes use again and again.
@@ -7,6 +9,8 @@ use crate::ir::{Block, Node, Ref};
 pub struct Scratch {
     /// Nodes that stay.
     kept: Vec<bool>,
+    /// Nodes of which somebody sees the high half.
+    high: Vec<bool>,
     /// Nodes at which the block may be left.
     left: Vec<bool>,
     /// Slots that are written again before the block can be left.
@@ -16,13 +20,14 @@ pub struct Scratch {
     names: Vec<Ref>,
 }
 
-/// Removes writes of slots that are overwritten before anything can see them, and values that nothing uses.
+/// Removes writes of slots that are overwritten before anything can see them, values that nothing uses, and extensions of words
+/// of which nobody sees the high half.
 ///
 /// A write is dead if the same slot is written again before the block can be left. Reads were forwarded when the block
 /// was recorded, except those after calls, which count as leaving. The start of an instruction is a place to leave only
 /// where the instruction before may have stopped.
 pub fn simplify<C>(block: &mut Block<C>, scratch: &mut Scratch) {
-    let Scratch { kept, left, overwritten, behind, names } = scratch;
+    let Scratch { kept, high, left, overwritten, behind, names } = scratch;
     let mut stops = false;
     left.clear();
     left.extend(block.nodes.iter().map(|node| match node {
@@ -35,6 +40,8 @@ pub fn simplify<C>(block: &mut Block<C>, scratch: &mut Scratch) {
     overwritten.clear();
     kept.clear();
     kept.resize(block.nodes.len(), false);
+    high.clear();
+    high.resize(block.nodes.len(), false);
     for (at, node) in block.nodes.iter().enumerate().rev() {
         match node {
             Node::Set(slot, _) => {
@@ -63,11 +70,20 @@ pub fn simplify<C>(block: &mut Block<C>, scratch: &mut Scratch) {
         if kept[at] || node.has_effect() {
             kept[at] = true;
             node.operands(|Ref(operand)| kept[operand as usize] = true);
+            if let Node::Unary(Unary::Sext32 | Unary::Zext32, _) = node {
+                kept[at] = high[at];
+            } else {
+                sees_high(node, high[at], |Ref(operand)| high[operand as usize] = true);
+            }
         }
     }
     names.clear();
     let mut count = 0;
     for (at, keep) in kept.iter().enumerate() {
+        if let (false, Node::Unary(Unary::Sext32 | Unary::Zext32, Ref(word))) = (*keep, block.nodes[at]) {
+            names.push(names[word as usize]);
+            continue;
+        }
         names.push(Ref(count as u32));
         if *keep {
             let mut node = block.nodes[at];
@@ -77,6 +93,19 @@ pub fn simplify<C>(block: &mut Block<C>, scratch: &mut Scratch) {
         }
     }
     block.nodes.truncate(count);
+}
+
+/// Calls `f` with each operand whose high half counts; `high`: that of the node's value does.
+fn sees_high(node: &Node, high: bool, mut f: impl FnMut(Ref)) {
+    use Binary::*;
+    match *node {
+        Node::Binary(Add | Sub | Mul | And | Or | Xor, ..) if !high => {}
+        Node::Binary(Shl, _, amount) if !high => f(amount),
+        Node::Binary(Ror32 | AddOverflows32 | SubOverflows32, ..) => {}
+        Node::Unary(Unary::Sext8 | Unary::Sext16 | Unary::Zext8 | Unary::Zext16, _) => {}
+        Node::Store { addr, width, .. } if width != Width::B8 => f(addr),
+        _ => node.operands(f),
+    }
 }
 
 #[cfg(test)]
@@ -108,6 +137,32 @@ mod tests {
         assert_eq!(block.nodes.iter().filter(|node| matches!(node, Node::Set(..))).count(), 1);
         assert!(!block.nodes.iter().any(|node| matches!(node, Node::Binary(cpu_core::Binary::Mul, ..))));
         assert_eq!(block.verify(), Ok(()));
+    }
+
+    #[test]
+    fn an_extension_stays_where_its_high_half_is_seen() {
+        let extensions = |wide: bool| {
+            let s = Lifter::new(Nothing);
+            s.start(4);
+            let a = s.get(Slot(1));
+            let word = s.sext32(s.add(a, a));
+            s.start(4);
+            let both = s.xor(word, s.shl(word, s.imm(3)));
+            let result = if wide { both } else { s.sext32(both) };
+            s.set(Slot(1), result);
+            let mut block = s.finish();
+            simplify(&mut block, &mut Scratch::default());
+            assert_eq!(block.verify(), Ok(()));
+            block.nodes.iter().filter(|node| matches!(node, Node::Unary(..))).count()
+        };
+        assert_eq!((extensions(true), extensions(false)), (1, 1), "one of two, and the first");
+        let s = Lifter::new(Nothing);
+        s.start(4);
+        let a = s.get(Slot(1));
+        s.store(a, Width::B4, s.sext32(s.mul(a, a))).unwrap();
+        let mut block = s.finish();
+        simplify(&mut block, &mut Scratch::default());
+        assert!(!block.nodes.iter().any(|node| matches!(node, Node::Unary(..))));
     }
 
     #[test]
