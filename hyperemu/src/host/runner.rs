@@ -109,6 +109,8 @@ pub struct Runner<'a> {
 
 /// How often the host is looked at, at most.
 const LOOK: Duration = Duration::from_millis(2);
+/// How far a machine that keeps the host's time may run ahead before it is held: each time costs a wake-up, also of an idle one.
+const LEAD: Duration = Duration::from_millis(8);
 
 impl<'a> Runner<'a> {
     /// Nothing runs yet.
@@ -225,7 +227,7 @@ impl<'a> Runner<'a> {
         self.waiting = waiting;
         if self.setup.real_time || (idle && waiting) {
             let ahead = self.pace.ahead(now);
-            if ahead > LOOK {
+            if ahead > if waiting { LOOK } else { LEAD } {
                 let longest = if waiting { LOOK } else { Duration::from_millis(10) };
                 self.setup.console.wait(ahead.min(longest));
                 self.looked = self.looked.checked_sub(LOOK).unwrap_or(self.looked);
