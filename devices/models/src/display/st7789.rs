@@ -14,12 +14,13 @@
 //! Left out: the times that software has to wait for, horizontal tearing effect (`TEON` with 1), the parallel and RGB
 //! interfaces, the two-lane serial mode, brightness control (`WRDISBV`), and programming of the identification.
 
+mod settings;
+
+use self::settings::{Settings, madctl};
 use crate::gpio::duty::Duty;
 use devices_core::pins::{self, BACKLIGHT, DATA_COMMAND, Pin, RESET};
 use devices_core::spi::{BuiltSpi, SpiModel, SpiTarget};
-use devices_core::{
-    BuildError, Component, Ctx, Display, Field, Frame, Node, Port, RestoreError, Time, state,
-};
+use devices_core::{BuildError, Component, Ctx, Display, Field, Frame, Node, Port, RestoreError, state};
 use serde::{Deserialize, Serialize};
 
 /// Registry entry.
@@ -33,16 +34,6 @@ const LAMPS: usize = 3;
 const PINS: usize = BACKLIGHT + LAMPS;
 /// `RDDID`, and one by one `RDID1` to `RDID3`.
 const ID: [u8; 3] = [0x85, 0x85, 0x52];
-
-/// Of `MADCTL`.
-mod madctl {
-    pub const MY: u8 = 0x80;
-    pub const MX: u8 = 0x40;
-    pub const MV: u8 = 0x20;
-    pub const ML: u8 = 0x10;
-    pub const BGR: u8 = 0x08;
-    pub const MH: u8 = 0x04;
-}
 
 /// Opcodes.
 mod op {
@@ -90,138 +81,6 @@ mod op {
         matches!(opcode, 0x26 | 0x44 | 0x51 | 0x53 | 0x55 | 0x5e)
             || matches!(opcode, 0xb1 | 0xb3 | 0xb5 | 0xb7 | 0xb8 | 0xba..=0xbd | 0xc0..=0xca | 0xcc)
             || matches!(opcode, 0xd0 | 0xd2 | 0xdf..=0xe4 | 0xe7..=0xe9 | 0xec | 0xfa | 0xfc | 0xfe)
-    }
-}
-
-/// What the commands set, back at its default after each reset.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-struct Settings {
-    awake: bool,
-    on: bool,
-    inverted: bool,
-    idle: bool,
-    partial: bool,
-    scrolling: bool,
-    tearing: bool,
-    tearing_mode: u8,
-    madctl: u8,
-    colmod: u8,
-    ramctrl: [u8; 2],
-    porch: [u8; 2],
-    rate: u8,
-    /// First and last column and row that are written.
-    columns: [u16; 2],
-    rows: [u16; 2],
-    /// First and last row of the partial area.
-    area: [u16; 2],
-    /// Heights of the fixed area at the top, the scrolling one, and the fixed one at the bottom.
-    scroll: [u16; 3],
-    /// The row that the scrolling area begins with.
-    start: u16,
-}
-
-impl Default for Settings {
-    fn default() -> Settings {
-        Settings {
-            awake: false,
-            on: false,
-            inverted: false,
-            idle: false,
-            partial: false,
-            scrolling: false,
-            tearing: false,
-            tearing_mode: 0,
-            madctl: 0,
-            colmod: 0x66,
-            ramctrl: [0x00, 0xf0],
-            porch: [0x0c, 0x0c],
-            rate: 0x0f,
-            columns: [0, COLUMNS - 1],
-            rows: [0, ROWS - 1],
-            area: [0, ROWS - 1],
-            scroll: [0, ROWS, 0],
-            start: 0,
-        }
-    }
-}
-
-impl Settings {
-    fn is(&self, bit: u8) -> bool {
-        self.madctl & bit != 0
-    }
-
-    /// Where in the memory the guest's column and row are.
-    fn cell(&self, x: u16, y: u16) -> Option<usize> {
-        let (column, row) = if self.is(madctl::MV) { (y, x) } else { (x, y) };
-        if column >= COLUMNS || row >= ROWS {
-            return None;
-        }
-        let column = if self.is(madctl::MX) { COLUMNS - 1 - column } else { column };
-        let row = if self.is(madctl::MY) { ROWS - 1 - row } else { row };
-        Some(usize::from(row) * usize::from(COLUMNS) + usize::from(column))
-    }
-
-    /// The row of the memory that row `line` of the glass shows; `None` if that is black.
-    fn source(&self, line: u16) -> Option<u16> {
-        if self.partial {
-            let [first, last] = self.area;
-            let inside =
-                if first <= last { (first..=last).contains(&line) } else { line >= first || line <= last };
-            return inside.then_some(line);
-        }
-        let [top, height, bottom] = self.scroll.map(i32::from);
-        if !self.scrolling || height == 0 || top + height + bottom != i32::from(ROWS) {
-            return Some(line);
-        }
-        // Scanned from the bottom, the areas are counted from there.
-        let flip = |row: i32| if self.is(madctl::ML) { i32::from(ROWS) - 1 - row } else { row };
-        let row = flip(i32::from(line)) - top;
-        if !(0..height).contains(&row) {
-            return Some(line);
-        }
-        Some(flip(top + (row + i32::from(self.start) - top).rem_euclid(height)) as u16)
-    }
-
-    /// From one frame to the next, and how much of it is blank.
-    fn frame(&self) -> (Time, Time) {
-        let blank = u64::from(self.porch[0] & 0x7f) + u64::from(self.porch[1] & 0x7f);
-        let line = 250 + u64::from(self.rate & 0x1f) * 16;
-        let time = |lines: u64| Time::of_tick(line * lines, 10_000_000);
-        (time(u64::from(ROWS) + blank), time(blank.max(1)))
-    }
-
-    fn status(&self) -> u32 {
-        let bits = [
-            (self.awake, 31),
-            (self.is(madctl::MY), 30),
-            (self.is(madctl::MX), 29),
-            (self.is(madctl::MV), 28),
-            (self.is(madctl::ML), 27),
-            (self.is(madctl::BGR), 26),
-            (self.is(madctl::MH), 25),
-            (self.idle, 19),
-            (self.partial, 18),
-            (self.awake, 17),
-            (!self.partial, 16),
-            (self.scrolling, 15),
-            (self.inverted, 13),
-            (self.on, 10),
-            (self.tearing, 9),
-            (self.tearing_mode != 0, 5),
-        ];
-        bits.iter().fold(u32::from(self.colmod & 7) << 20, |all, (set, bit)| all | u32::from(*set) << bit)
-    }
-
-    fn power_mode(&self) -> u8 {
-        let bits = [
-            (self.awake, 7),
-            (self.idle, 6),
-            (self.partial, 5),
-            (self.awake, 4),
-            (!self.partial, 3),
-            (self.on, 2),
-        ];
-        bits.iter().fold(0, |all, (set, bit)| all | u8::from(*set) << bit)
     }
 }
 

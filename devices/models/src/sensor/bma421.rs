@@ -19,8 +19,10 @@
 //! are kept), axis remapping, offsets and self test, filters, and the watermark of the step counter's detector.
 
 mod fifo;
+mod walk;
 
 use self::fifo::{Fifo, Setup};
+use self::walk::{Pedometer, Walk};
 use super::world::{Quantity, World, world_controls};
 use devices_core::i2c::{BuiltI2c, I2cModel, I2cTarget};
 use devices_core::regs::Bank;
@@ -148,14 +150,10 @@ const TOKEN_SAMPLE: u32 = 1;
 const TOKEN_STILL: u32 = 2;
 const TOKEN_FIFO: u32 = 3;
 
-/// One step after another.
-const FASTEST: Time = Time::from_ms(250);
+/// One step after another; the fastest is the pedometer's.
 const SLOWEST: Time = Time::from_ms(2000);
 const RUNNING: Time = Time::from_ms(400);
 const STILL: Time = Time::from_ms(3000);
-/// A step of the walk that the control asks for, and how far it swings the acceleration.
-const STRIDE: Time = Time::from_ms(500);
-const SWING: f64 = 0.3;
 
 /// The page as the program sets it up: axes as they are, thresholds of the data sheet.
 fn page() -> Vec<u8> {
@@ -166,34 +164,6 @@ fn page() -> Vec<u8> {
     page[0x3e] = 0x06;
     page[0x44] = 0x88;
     page
-}
-
-/// Finds steps in the acceleration.
-#[derive(Clone, Default, PartialEq, Eq, Debug, Serialize, Deserialize)]
-struct Pedometer {
-    /// The magnitude is above the middle.
-    swung: bool,
-    last: Option<Time>,
-}
-
-impl Pedometer {
-    /// The acceleration is `g` from now on; tells how long after the one before a step was made.
-    fn feed(&mut self, now: Time, g: [f64; 3]) -> Option<Time> {
-        let square: f64 = g.iter().map(|axis| axis * axis).sum();
-        if square < 1.05 * 1.05 {
-            self.swung = false;
-        }
-        if self.swung || square < 1.2 * 1.2 {
-            return None;
-        }
-        self.swung = true;
-        let since = self.last.map_or(Time::NEVER, |last| now.saturating_sub(last));
-        if since < FASTEST {
-            return None;
-        }
-        self.last = Some(now);
-        Some(since)
-    }
 }
 
 /// The chip without its surroundings.
@@ -292,7 +262,7 @@ impl State {
     /// Brings what time changes up to date.
     fn refresh(&mut self, now: Time, world: &World, walk: &Walk) {
         let (setup, range) = (self.setup(), self.bank[AccRange]);
-        self.fifo.fill(now, setup, |at| counts(walk.acceleration(at, world), range));
+        self.fifo.fill(now, setup, |at| counts(walk.acceleration(at, world.vector(ACCELERATION)), range));
         self.tell_fifo();
         let ready = self.sampled(now).is_some_and(|at| at > self.seen);
         self.bank[Status] = self.bank[Status] & !DATA_READY | if ready { DATA_READY } else { 0 };
@@ -311,7 +281,7 @@ impl State {
         }
         let Some(at) = self.sampled(now) else { return };
         let registers = [[AccXLsb, AccXMsb], [AccYLsb, AccYMsb], [AccZLsb, AccZMsb]];
-        let values = counts(walk.acceleration(at, world), self.bank[AccRange]);
+        let values = counts(walk.acceleration(at, world.vector(ACCELERATION)), self.bank[AccRange]);
         for ([low, high], value) in registers.into_iter().zip(values) {
             let [l, h] = value.to_le_bytes();
             (self.bank[low], self.bank[high]) = (l.into(), h.into());
@@ -393,33 +363,6 @@ impl State {
 fn counts(g: [f64; 3], range: u32) -> [i16; 3] {
     let counts = 1024.0 / f64::from(1u32 << range.min(3));
     g.map(|axis| ((axis * counts).round().clamp(-2048.0, 2047.0) as i16) << 4)
-}
-
-/// The walk that the control `steps` asks for.
-#[derive(Clone, Default, PartialEq, Eq, Debug, Serialize, Deserialize)]
-struct Walk {
-    since: Time,
-    until: Time,
-}
-
-impl Walk {
-    fn steps(&mut self, now: Time, count: u32) {
-        if self.until <= now {
-            (self.since, self.until) = (now, now);
-        }
-        self.until = Time(self.until.0.saturating_add(STRIDE.0.saturating_mul(count.into())));
-    }
-
-    /// The acceleration with the swings of the walk: up and down in straight lines, once a step.
-    fn acceleration(&self, at: Time, world: &World) -> [f64; 3] {
-        let g = world.vector(ACCELERATION);
-        if at < self.since || at >= self.until {
-            return g;
-        }
-        let phase = (at.saturating_sub(self.since).0 % STRIDE.0) as f64 / STRIDE.0 as f64;
-        let swing = if phase < 0.5 { 4.0 * phase - 1.0 } else { 3.0 - 4.0 * phase };
-        g.map(|axis| axis * (1.0 + SWING * swing))
-    }
 }
 
 /// A sensor on a wrist.
@@ -620,206 +563,4 @@ impl I2cTarget for Bma421 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::sensor::testing::{Chip, Wire, bench, survives_anything};
-    use devices_core::bench::Bench;
-
-    /// As Bosch's driver does with so many bytes a transfer; the result of the start.
-    fn load(bench: &mut Bench<Wire>, bytes: usize) -> u8 {
-        assert_eq!(bench.ask(&[0x00], 1), [0x11]);
-        bench.send(&[0x7e, 0xb6]);
-        bench.wait_ms(2);
-        bench.send(&[0x7c, 0x00]);
-        bench.wait_ms(1);
-        bench.send(&[0x59, 0x00]);
-        for index in (0..bytes).step_by(16) {
-            bench.send(&[0x5b, (index / 2) as u8 & 0xf]);
-            bench.send(&[0x5c, (index / 32) as u8]);
-            bench.send(&[&[0x5e][..], &[0x2e; 16]].concat());
-        }
-        bench.send(&[0x59, 0x01]);
-        bench.wait_ms(100);
-        bench.ask(&[0x2a], 1)[0]
-    }
-
-    /// Reads, changes and writes the second byte of the step counter's settings, in three parts.
-    fn change_features(bench: &mut Bench<Wire>, set: u8) {
-        let mut page = Vec::new();
-        for (word, size) in [(0, 32), (16, 32), (32, 6)] {
-            bench.send(&[0x5b, word & 0xf]);
-            bench.send(&[0x5c, word >> 4]);
-            page.extend(bench.ask(&[0x5e], size));
-        }
-        assert_eq!((page.len(), page[0x44]), (PAGE, 0x88));
-        page[STEP_SETTINGS] |= set;
-        for (word, part) in [(0, 0..32), (16, 32..64), (32, 64..70)] {
-            bench.send(&[0x5b, word & 0xf]);
-            bench.send(&[0x5c, word >> 4]);
-            bench.send(&[&[0x5e][..], &page[part]].concat());
-        }
-    }
-
-    fn sensor() -> Bench<Wire> {
-        let mut bench = bench(&MODEL);
-        assert_eq!(load(&mut bench, 6144), 1);
-        change_features(&mut bench, STEP_COUNTER | STEP_ACTIVITY);
-        // 100 Hz, 2 g.
-        assert!(bench.send(&[0x7d, 0x04]) && bench.send(&[0x40, 0x28]) && bench.send(&[0x41, 0x00]));
-        bench
-    }
-
-    fn steps(bench: &mut Bench<Wire>) -> u32 {
-        u32::from_le_bytes(bench.ask(&[0x1e], 4).try_into().expect("four bytes"))
-    }
-
-    fn acceleration(bench: &mut Bench<Wire>) -> [i16; 3] {
-        let bytes = bench.ask(&[0x12], 6);
-        std::array::from_fn(|n| i16::from_le_bytes([bytes[2 * n], bytes[2 * n + 1]]) >> 4)
-    }
-
-    fn accelerate(bench: &mut Bench<Wire>, x: f64, y: f64, z: f64) {
-        bench.set("acceleration", ControlValue::Vector([x, y, z]));
-    }
-
-    #[test]
-    fn the_program_must_arrive_whole() {
-        let mut bench = bench(&MODEL);
-        assert_eq!(load(&mut bench, 6128), 2);
-        assert_eq!(load(&mut bench, 6144), 1);
-        bench.send(&[0x7e, 0xb6]);
-        assert_eq!(bench.ask(&[0x2a], 1), [0], "lost by a reset");
-    }
-
-    #[test]
-    fn acceleration_in_all_ranges() {
-        let mut bench = sensor();
-        bench.wait_ms(25);
-        assert_eq!(bench.ask(&[0x03], 1), [0x90], "there is data");
-        assert_eq!(acceleration(&mut bench), [0, 0, 1024]);
-        assert_eq!(bench.ask(&[0x03], 1), [0x10]);
-        accelerate(&mut bench, -1.5, 3.0, 0.25);
-        for (range, expected) in
-            [[-1536, 2047, 256], [-768, 1536, 128], [-384, 768, 64], [-192, 384, 32]].into_iter().enumerate()
-        {
-            bench.send(&[0x41, range as u8]);
-            bench.wait_ms(10);
-            assert_eq!(acceleration(&mut bench), expected);
-        }
-        bench.set("temperature", ControlValue::Number(-3.2));
-        assert_eq!(bench.ask(&[0x22], 1), [(-26i8) as u8]);
-        bench.check_save_restore();
-    }
-
-    #[test]
-    fn steps_by_the_control_and_from_the_motion() {
-        let mut bench = sensor();
-        bench.set("steps", ControlValue::Number(120.0));
-        bench.set("steps", ControlValue::Number(123.0));
-        assert_eq!(steps(&mut bench), 123);
-        for _ in 0..20 {
-            accelerate(&mut bench, 0.2, 0.3, 1.4);
-            bench.wait_ms(50);
-            accelerate(&mut bench, 0.2, 0.3, 1.35);
-            bench.wait_ms(200);
-            accelerate(&mut bench, 0.0, 0.1, 0.7);
-            bench.wait_ms(250);
-        }
-        assert_eq!((steps(&mut bench), bench.ask(&[0x27], 1)[0]), (143, 1), "walking");
-        for _ in 0..10 {
-            accelerate(&mut bench, 0.0, 0.0, 2.0);
-            bench.wait_ms(150);
-            accelerate(&mut bench, 0.0, 0.0, 0.5);
-            bench.wait_ms(150);
-        }
-        assert_eq!((steps(&mut bench), bench.ask(&[0x27], 1)[0]), (153, 2), "running");
-        bench.wait_ms(3000);
-        assert_eq!(bench.ask(&[0x27], 1), [0]);
-        change_features(&mut bench, STEP_RESET);
-        assert_eq!(steps(&mut bench), 0);
-        assert!(bench.send(&[0x7d, 0x00]));
-        accelerate(&mut bench, 0.0, 0.0, 2.0);
-        assert_eq!(steps(&mut bench), 0, "the accelerometer is off");
-    }
-
-    #[test]
-    fn interrupts_of_steps_and_samples() {
-        let mut bench = sensor();
-        // INT1: push-pull, active high, latched until read.
-        for write in [[0x53, 0x0a], [0x55, 0x01], [0x56, 0x02]] {
-            bench.send(&write);
-        }
-        assert!(!bench.output(0));
-        bench.set("steps", ControlValue::Number(1.0));
-        assert!(bench.output(0));
-        assert_eq!(bench.ask(&[0x1c], 1)[0] & 2, 2);
-        assert!(!bench.output(0));
-        bench.send(&[0x58, 0x04]);
-        bench.wait_ms(11);
-        assert!(bench.output(0));
-        assert_eq!(bench.ask(&[0x1d], 1), [0x80]);
-        assert!(!bench.output(0));
-        bench.check_save_restore();
-    }
-
-    /// As many frames of the FIFO as there are, without headers.
-    fn frames(bench: &mut Bench<Wire>) -> Vec<[i16; 3]> {
-        let length = u16::from_le_bytes(bench.ask(&[0x24], 2).try_into().expect("two bytes"));
-        let bytes = bench.ask(&[0x26], length.into());
-        let word = |frame: &[u8], n: usize| i16::from_le_bytes([frame[2 * n], frame[2 * n + 1]]) >> 4;
-        bytes.chunks_exact(6).map(|frame| std::array::from_fn(|n| word(frame, n))).collect()
-    }
-
-    #[test]
-    fn the_fifo_fills_by_itself_and_tells_of_its_watermark() {
-        let mut bench = sensor();
-        // 25 Hz; 5 frames without headers; the watermark on INT1, active high.
-        for write in
-            [[0x40, 0x26], [0x46, 30], [0x47, 0], [0x48, 0], [0x49, 0x40], [0x53, 0x0a], [0x58, 0x02]]
-        {
-            assert!(bench.send(&write));
-        }
-        bench.wait_ms(150);
-        assert!(!bench.output(0));
-        accelerate(&mut bench, 0.5, 0.0, -1.0);
-        bench.wait_ms(60);
-        assert!(bench.output(0), "the fifth sample");
-        assert_eq!(bench.ask(&[0x1d], 1)[0] & 2, 2);
-        bench.check_save_restore();
-        // A frame read in part comes again.
-        assert_eq!(bench.ask(&[0x26], 3), bench.ask(&[0x26], 3));
-        let taken = frames(&mut bench);
-        assert_eq!(taken.len(), 5);
-        assert_eq!((taken[0], taken[4]), ([0, 0, 1024], [512, 0, -1024]));
-        assert!(!bench.output(0));
-        assert_eq!(bench.ask(&[0x26], 4), [0, 0x80, 0, 0x80], "nothing is left");
-        bench.wait_ms(60_000);
-        assert_eq!(frames(&mut bench).len(), 1024 / 6, "the newest");
-        // With headers, and kept when full.
-        assert!(bench.send(&[0x49, 0x50]) && bench.send(&[0x48, 0x01]));
-        bench.wait_ms(60_000);
-        accelerate(&mut bench, 0.0, 0.0, 1.0);
-        bench.wait_ms(60_000);
-        assert_eq!(bench.ask(&[0x26], 8), [0x84, 0, 0x20, 0, 0, 0, 0xc0, 0x84]);
-        assert!(bench.send(&[0x7e, 0xb0]));
-        assert_eq!(bench.ask(&[0x24], 2), [0, 0]);
-    }
-
-    #[test]
-    fn a_walk_shakes_the_wrist() {
-        let mut bench = sensor();
-        for write in [[0x40, 0x26], [0x49, 0x40]] {
-            assert!(bench.send(&write));
-        }
-        bench.set("steps", ControlValue::Number(6.0));
-        bench.wait_ms(6000);
-        let high: Vec<bool> = frames(&mut bench).iter().map(|frame| frame[2] > 1024 + 100).collect();
-        assert_eq!(high.windows(2).filter(|pair| !pair[0] && pair[1]).count(), 6);
-        assert!(!high[high.len() - 60..].contains(&true), "three seconds suffice");
-    }
-
-    #[test]
-    fn anything() {
-        survives_anything(&MODEL);
-    }
-}
+mod tests;

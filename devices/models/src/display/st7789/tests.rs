@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::spi::sifive::SifiveSpi;
+use devices_core::Time;
 use devices_core::bench::Bench;
 use devices_core::ctx::CHILD;
 use devices_core::device::floating;
