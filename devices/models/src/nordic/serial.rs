@@ -9,7 +9,12 @@
 //! Chip selects are GPIOs: `cs-gpios` by the number of the chip; without the property chip 0 is always selected. Times
 //! follow FREQUENCY.
 //!
-//! Left out: the slaves (SPIS, TWIS), which pins PSEL selects (chips are those of the node), the hardware's own chip
+//! Chips are reached by the pins that they are wired to: `sck-pin`, `mosi-pin` and `miso-pin`, or `scl-pin` and
+//! `sda-pin` of the node, in the numbers of PSEL; any pin will do where a property is not there. A wire that PSEL does
+//! not lead to reads as ones, to the chip or from it; without their clock chips do not take part, and a two-wire address
+//! is not acknowledged.
+//!
+//! Left out: the slaves (SPIS, TWIS), another block's way to the pins of this one's chips, the hardware's own chip
 //! select and D/CX of the nRF52840's SPIM3, clock phase and polarity, and arbitration.
 
 use super::block::{Block, Nordic, Peripheral};
@@ -22,7 +27,7 @@ use devices_core::pins::{self, Pin};
 use devices_core::spi::SpiBus;
 use devices_core::{
     At, BuildArgs, BuildError, Component, ControlError, ControlSpec, ControlValue, Ctx, Device, Display,
-    Field, HostInput, Model, Port, RestoreError, state,
+    Field, HostInput, Model, Node, Port, RestoreError, state,
 };
 use serde::{Deserialize, Serialize};
 
@@ -72,11 +77,56 @@ enum Role {
     SpiDma,
 }
 
+/// Where the chips are wired to, in PSEL's numbers; `None` is anywhere.
+#[derive(Copy, Clone, Default, PartialEq, Eq, Debug)]
+pub struct Wiring {
+    /// SCK, MOSI and MISO.
+    pub spi: [Option<u32>; 3],
+    /// SCL and SDA.
+    pub twi: [Option<u32>; 2],
+}
+
+/// Which of the chips' wires PSEL leads to.
+#[derive(Copy, Clone, Default, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Route {
+    /// SCK.
+    pub clock: bool,
+    /// MOSI.
+    pub out: bool,
+    /// MISO.
+    pub back: bool,
+    /// SCL and SDA.
+    pub twi: bool,
+}
+
+impl Wiring {
+    fn new(node: &dyn Node) -> Wiring {
+        Wiring {
+            spi: ["sck-pin", "mosi-pin", "miso-pin"].map(|name| node.u32(name)),
+            twi: ["scl-pin", "sda-pin"].map(|name| node.u32(name)),
+        }
+    }
+
+    fn route(&self, psel: &[u32; 4]) -> Route {
+        let [clock, out, back] = std::array::from_fn(|n| leads(psel[n], self.spi[n]));
+        let twi = (0..2).all(|n| leads(psel[n], self.twi[n]));
+        Route { clock, out, back, twi }
+    }
+}
+
+/// Whether a PSEL register connects a signal to `pin`, or to any if that is not known.
+pub fn leads(psel: u32, pin: Option<u32>) -> bool {
+    const DISCONNECTED: u32 = 1 << 31;
+    psel & DISCONNECTED == 0 && pin.is_none_or(|pin| psel & 0x3f == pin)
+}
+
 /// The registers that the masters share.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Registers {
     enable: u32,
     psel: [u32; 4],
+    /// What PSEL makes of the wires.
+    pub route: Route,
     /// Code of the clock.
     pub frequency: u32,
     /// Bit order, clock phase and polarity.
@@ -98,6 +148,7 @@ impl Default for Registers {
         Registers {
             enable: 0,
             psel: [u32::MAX; 4],
+            route: Route::default(),
             frequency: 0x0400_0000,
             config: 0,
             orc: 0,
@@ -152,6 +203,8 @@ pub struct Serial {
     twi_bus: I2cBus,
     /// Bits of MAXCNT; `None` without EasyDMA.
     dma_bits: Option<u32>,
+    /// Of its chips.
+    pub wiring: Wiring,
 }
 
 fn build(args: &mut BuildArgs) -> Result<Box<dyn Device>, BuildError> {
@@ -171,6 +224,7 @@ fn build(args: &mut BuildArgs) -> Result<Box<dyn Device>, BuildError> {
         return Err(BuildError::property("cs-gpios", message));
     }
     let mut serial = Serial::new(dma.then_some(bits), selects);
+    serial.wiring = Wiring::new(args.node);
     if is_twi {
         crate::i2c::attach(args, &mut serial.twi_bus.children)?;
     } else {
@@ -189,6 +243,20 @@ impl Serial {
             spi_bus: SpiBus::default(),
             twi_bus: I2cBus::default(),
             dma_bits,
+            wiring: Wiring::default(),
+        }
+    }
+
+    /// Something is about to be sent: tells where it does not reach the chips that are there.
+    fn check_route(&self, ctx: &mut Ctx) {
+        let Registers { route, .. } = self.masters.registers;
+        let reaches = match self.masters.registers.role() {
+            Role::Off => true,
+            Role::Spi | Role::SpiDma => self.spi_bus.children.is_empty() || route.clock && route.out,
+            Role::Twi | Role::TwiDma => self.twi_bus.children.is_empty() || route.twi,
+        };
+        if !reaches {
+            ctx.unimplemented(0x508, true, "a transfer by other pins than those of its chips");
         }
     }
 
@@ -228,6 +296,9 @@ impl Serial {
     }
 
     fn write_txd(&mut self, block: &mut Block, ctx: &mut Ctx, byte: u8) {
+        if self.masters.registers.role() == Role::Spi {
+            self.check_route(ctx);
+        }
         let Masters { registers, spi, twi } = &mut self.masters;
         match registers.role() {
             Role::Spi => spi.send(ctx, registers, byte),
@@ -239,7 +310,7 @@ impl Serial {
 
 impl Component for Serial {
     fn save(&self) -> Vec<u8> {
-        let Serial { masters, pins, selects: _, spi_bus, twi_bus, dma_bits: _ } = self;
+        let Serial { masters, pins, selects: _, spi_bus, twi_bus, dma_bits: _, wiring: _ } = self;
         state::encode(&State {
             masters: masters.clone(),
             pins: *pins,
@@ -306,6 +377,9 @@ impl Peripheral for Serial {
     }
 
     fn task(&mut self, block: &mut Block, ctx: &mut Ctx, task: u32) {
+        if matches!(task, task::START | task::STARTRX | task::STARTTX) {
+            self.check_route(ctx);
+        }
         let Masters { registers, spi, twi } = &mut self.masters;
         match registers.role() {
             Role::SpiDma => match task {
@@ -352,7 +426,10 @@ impl Peripheral for Serial {
         match (offset, self.dma_bits) {
             (0x4c4, _) => registers.errorsrc &= !value,
             (0x500, _) => self.enable(ctx, value),
-            (0x508..=0x514, _) => registers.psel[(offset as usize - 0x508) / 4] = value,
+            (0x508..=0x514, _) => {
+                registers.psel[(offset as usize - 0x508) / 4] = value;
+                registers.route = self.wiring.route(&registers.psel);
+            }
             (0x518, _) => {}
             (0x51c, _) => self.write_txd(block, ctx, value as u8),
             (0x524, _) => registers.frequency = value,

@@ -5,7 +5,7 @@
 
 use super::block::Block;
 use super::easydma::{fetch, store};
-use super::serial::{Registers, event};
+use super::serial::{Registers, Route, event};
 use devices_core::spi::SpiBus;
 use devices_core::{Ctx, Time};
 use serde::{Deserialize, Serialize};
@@ -50,7 +50,12 @@ fn byte_time(registers: &Registers) -> Time {
 
 fn exchange(ctx: &mut Ctx, bus: &mut SpiBus, registers: &Registers, byte: u8) -> u8 {
     let order = |byte: u8| if registers.config & 1 != 0 { byte.reverse_bits() } else { byte };
-    order(bus.transfer(ctx, order(byte)))
+    let Route { clock, out, back, .. } = registers.route;
+    if !clock {
+        return 0xff;
+    }
+    let answer = bus.transfer(ctx, if out { order(byte) } else { 0xff });
+    if back { order(answer) } else { 0xff }
 }
 
 impl Spi {

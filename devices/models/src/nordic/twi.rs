@@ -243,7 +243,7 @@ impl Twi {
     pub fn event(&mut self, ctx: &mut Ctx, block: &mut Block, registers: &mut Registers, bus: &mut I2cBus) {
         match self.phase {
             Phase::Address => {
-                if !bus.start(ctx, registers.address as u8 & 0x7f, self.reading) {
+                if !registers.route.twi || !bus.start(ctx, registers.address as u8 & 0x7f, self.reading) {
                     self.fail(ctx, block, registers, ADDRESS_NACK);
                 } else if self.dma && self.count == 0 {
                     block.raise(ctx, if self.reading { event::LASTRX } else { event::LASTTX });

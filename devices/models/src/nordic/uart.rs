@@ -5,12 +5,14 @@
 //!
 //! A character takes its time on the line, in both directions; what is sent reaches the host when it is complete.
 //! Characters from the host wait while the receiver is off or its FIFO of six (UARTE: four) is full, with or without
-//! flow control, so that nothing is lost. A line whose PSEL is disconnected carries nothing.
+//! flow control, so that nothing is lost by the line; what a driver without it drops is its own. A line whose PSEL does
+//! not lead to `tx-pin` or `rx-pin` of the node, or to any pin without these, carries nothing.
 //!
 //! Left out: levels on the pins, an other side that withdraws CTS, and the errors of the line (overrun, framing,
 //! parity and break), which the host never makes.
 
 use super::block::{Block, Nordic, Peripheral};
+use super::serial::leads;
 use super::{base_address, easydma};
 use devices_core::regs::Bank;
 use devices_core::{
@@ -77,7 +79,6 @@ mod token {
 /// Values of ENABLE.
 const UART: u32 = 4;
 const UARTE: u32 = 8;
-const DISCONNECTED: u32 = 1 << 31;
 
 /// A transfer by EasyDMA.
 #[derive(Copy, Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -115,6 +116,9 @@ pub struct Uart {
     backlog: VecDeque<u8>,
     /// When the line has brought the last character.
     line_free: Time,
+    /// Where TXD and RXD lead on the board, in PSEL's numbers; `None` is anywhere.
+    #[serde(skip)]
+    wiring: [Option<u32>; 2],
 }
 
 impl Uart {
@@ -140,7 +144,7 @@ impl Uart {
     fn listens(&self) -> bool {
         (self.is(UART) || self.is(UARTE))
             && self.receiving
-            && self.bank[PselRxd] & DISCONNECTED == 0
+            && leads(self.bank[PselRxd], self.wiring[1])
             && (self.incoming.is_some() || self.fifo.len() < self.room())
     }
 
@@ -175,8 +179,10 @@ impl Uart {
 
     fn sent(&mut self, block: &mut Block, ctx: &mut Ctx) {
         let Some(byte) = self.on_line.take() else { return };
-        if self.bank[PselTxd] & DISCONNECTED == 0 {
+        if leads(self.bank[PselTxd], self.wiring[0]) {
             ctx.output(HostOutput::Serial(vec![byte]));
+        } else if leads(self.bank[PselTxd], None) {
+            ctx.unimplemented(0x50c, true, "a line by another pin than the board's");
         }
         block.raise(ctx, event::TXDRDY);
         if let Some(buffer) = &mut self.outgoing {
@@ -307,7 +313,8 @@ impl Uart {
 }
 
 fn build(args: &mut BuildArgs) -> Result<Box<dyn Device>, BuildError> {
-    Ok(Box::new(Nordic::new(base_address(args)?, &LAYOUT, Uart::default())))
+    let wiring = ["tx-pin", "rx-pin"].map(|name| args.node.u32(name));
+    Ok(Box::new(Nordic::new(base_address(args)?, &LAYOUT, Uart { wiring, ..Uart::default() })))
 }
 
 impl Component for Uart {
@@ -316,7 +323,7 @@ impl Component for Uart {
     }
 
     fn restore(&mut self, bytes: &[u8]) -> Result<(), RestoreError> {
-        *self = state::decode(bytes)?;
+        *self = Uart { wiring: self.wiring, ..state::decode(bytes)? };
         Ok(())
     }
 
@@ -334,7 +341,7 @@ impl Peripheral for Uart {
     fn reset(&mut self, _block: &mut Block, ctx: &mut Ctx) {
         // What the host has sent is still on its way.
         let backlog = std::mem::take(&mut self.backlog);
-        *self = Uart { backlog, line_free: ctx.now(), ..Uart::default() };
+        *self = Uart { backlog, line_free: ctx.now(), wiring: self.wiring, ..Uart::default() };
     }
 
     fn task(&mut self, block: &mut Block, ctx: &mut Ctx, task: u32) {
@@ -408,6 +415,29 @@ mod tests {
             bench.write32(offset, value);
         }
         bench
+    }
+
+    #[test]
+    fn a_line_is_at_its_pins() {
+        let mut bench = bench(UART);
+        bench.device.model.wiring = [Some(6), Some(8)];
+        bench.write32(task::STARTTX.into(), 1);
+        bench.write32(task::STARTRX.into(), 1);
+        for (txd, sent) in [(6, &b"x"[..]), (7, b""), (6 | 1 << 5, b""), (u32::MAX, b""), (6, b"x")] {
+            bench.write32(0x50c, txd);
+            bench.write32(0x51c, b'x'.into());
+            bench.advance(Time::from_ms(1));
+            assert_eq!(bench.serial(), sent, "{txd:#x}");
+        }
+        assert_eq!(bench.services.unimplemented.values().sum::<u64>(), 2, "a line that is off is no mistake");
+        bench.write32(0x514, 9);
+        bench.input(HostInput::Serial(b"y".to_vec()));
+        bench.advance(Time::from_ms(1));
+        assert!(!take(&mut bench, event::RXDRDY));
+        bench.write32(0x514, 8);
+        bench.advance(Time::from_ms(1));
+        assert!(take(&mut bench, event::RXDRDY));
+        bench.check_save_restore();
     }
 
     fn run(bench: &mut Bench<Nordic<Uart>>, task: u32) {

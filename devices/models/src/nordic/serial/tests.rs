@@ -27,10 +27,18 @@ fn flash() -> Bench<Nordic<Serial>> {
             device.line(ctx, floating(n), false);
         });
     }
+    connect(&mut bench);
     write(&mut bench, ENABLE, 7);
     // 8 MHz: 1 us a byte.
     write(&mut bench, 0x524, 0x8000_0000);
     bench
+}
+
+/// SCK or SCL at pin 2, MOSI or SDA at 3, MISO at 4.
+fn connect(bench: &mut Bench<Nordic<Serial>>) {
+    for (offset, pin) in [(0x508, 2), (0x50c, 3), (0x510, 4)] {
+        write(bench, offset, pin);
+    }
 }
 
 fn wrist() -> Bench<Nordic<Serial>> {
@@ -40,6 +48,7 @@ fn wrist() -> Bench<Nordic<Serial>> {
         serial.twi_bus.children.attach(address, "chip", chip);
     }
     let mut bench = Bench::new(Nordic::new(BASE, &LAYOUT, serial));
+    connect(&mut bench);
     // 400 kHz: 2.5 us a bit.
     write(&mut bench, 0x524, 0x0640_0000);
     bench
@@ -348,4 +357,51 @@ fn survives_anything() {
         }
         Ok(())
     });
+}
+
+#[test]
+fn spi_reaches_its_chips_by_their_pins() {
+    let mut bench = flash();
+    bench.device.model.wiring = Wiring { spi: [Some(2), Some(3), Some(4)], ..Wiring::default() };
+    // The chip's identity, by other pins than its own: SCK, MOSI, MISO.
+    let mut identity = |pins: [u32; 3]| {
+        for (offset, pin) in (0x508..).step_by(4).zip(pins) {
+            write(&mut bench, offset, pin);
+        }
+        set_ram(&bench, TX, &[0x9f]);
+        for (offset, value) in [(0x544, TX as u32), (0x548, 1), (0x534, RX as u32), (0x538, 4)] {
+            write(&mut bench, offset, value);
+        }
+        select(&mut bench, true);
+        trigger(&mut bench, task::START);
+        bench.advance(Time::from_us(10));
+        select(&mut bench, false);
+        let told = bench.services.unimplemented.values().sum::<u64>();
+        (bench.services.memory.read_le(RX + 1, 3).expect("it is RAM") as u32, told)
+    };
+    let (right, told) = identity([2, 3, 4]);
+    assert!(right != 0xff_ffff && right != 0 && told == 0, "{right:#x}");
+    assert_eq!(identity([5, 3, 4]), (0xff_ffff, 1));
+    assert_eq!(identity([2, 3 | 1 << 5, 4]), (0xff_ffff, 2), "port 1");
+    assert_eq!(identity([2, 3, u32::MAX]), (0xff_ffff, 2), "nothing comes back");
+    assert_eq!(identity([2, 3, 4]), (right, 2));
+}
+
+#[test]
+fn nobody_acknowledges_at_other_pins() {
+    let mut bench = wrist();
+    bench.device.model.wiring = Wiring { twi: [Some(7), Some(6)], ..Wiring::default() };
+    write(&mut bench, ENABLE, 6);
+    write(&mut bench, 0x588, 0x44);
+    for ([scl, sda], errors) in [([7, 6], 0), ([6, 7], 2), ([7, u32::MAX], 2)] {
+        write(&mut bench, 0x508, scl);
+        write(&mut bench, 0x50c, sda);
+        write(&mut bench, ERRORSRC, u32::MAX);
+        trigger(&mut bench, task::STARTTX);
+        bench.advance(Time::from_us(100));
+        assert_eq!(bench.read32(ERRORSRC), errors, "{scl} {sda}");
+        trigger(&mut bench, task::STOP);
+        bench.advance(Time::from_us(100));
+    }
+    assert_eq!(bench.services.unimplemented.values().sum::<u64>(), 2);
 }
