@@ -38,12 +38,13 @@ enum Place {
 const VIRTIO_DEVICES: &[&str] = &["gpu", "keyboard", "tablet", "touch", "blk", "net", "rng", "9p", "console"];
 
 /// Every property: name, place, type.
-const TABLE: [(&str, Place, Type); 22] = [
+const TABLE: [(&str, Place, Type); 23] = [
     ("bit-band", Place::Anywhere, Type::Flag),
     ("boot", Place::Root, Type::OneOf(&["sbi", "flash", "elf", "vectors"])),
     ("color", Place::Anywhere, Type::Text),
     ("device", Place::VirtioMmio, Type::OneOf(VIRTIO_DEVICES)),
     ("epoch", Place::Anywhere, Type::Address),
+    ("face-down", Place::Anywhere, Type::Flag),
     ("height", Place::Anywhere, Type::Number(1, 16384)),
     ("hidden", Place::Anywhere, Type::Flag),
     ("image", Place::Root, Type::Text),

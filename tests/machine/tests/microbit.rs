@@ -33,6 +33,26 @@ fn the_prompt_calculates_and_reads_the_thermometer() {
     );
 }
 
+#[test]
+fn the_prompt_feels_motion_and_the_earths_field() {
+    let mut session = start(&["--set", "accelerometer.acceleration=0.5,-0.25,-1"]);
+    type_line(&mut session, "from microbit import *");
+    // DAL counts 1024 for 1 g, and turns the axes as the board's are.
+    for (expression, value) in [
+        ("accelerometer.get_x()", "-512"),
+        ("accelerometer.get_values()", "(-512, 256, -1024)"),
+        ("compass.get_x()", "-20000"),
+        ("compass.get_z()", "45000"),
+    ] {
+        assert_eq!(type_line(&mut session, expression), value, "{expression}");
+    }
+    // The sensors' identities, by MicroPython's own I2C.
+    let script =
+        "i2c.write(29, b'\\x0d', True); i2c.read(29, 1); i2c.write(14, b'\\x07', True); i2c.read(14, 1)";
+    let answer = type_line(&mut session, script);
+    assert_eq!(answer.lines().collect::<Vec<_>>(), ["b'Z'", "b'\\xc4'"]);
+}
+
 /// Which pixels of the screenshot are lit.
 fn pixels(outcome: &Outcome) -> Vec<String> {
     let picture = std::fs::read(outcome.path("leds.png")).expect("the picture was written");
