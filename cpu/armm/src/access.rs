@@ -91,6 +91,9 @@ impl State {
 
     /// Reads as data, without raising.
     pub(crate) fn read_as(&self, addr: u64, width: Width, privileged: bool) -> Result<u64, Fault> {
+        if kind == AccessKind::Read && self.is_unreadable(addr as u32) {
+            return Err((cause::DATA_BUS, addr));
+        }
         if addr % PAGE_SIZE + width.bytes() > PAGE_SIZE || addr >> 32 != 0 {
             return self.read_bytes(addr, width, privileged);
         }
@@ -221,7 +224,7 @@ impl State {
         let Some(whole_page) = self.check_access(addr as u32, 2, AccessKind::Fetch, self.privileged()) else {
             return Err((cause::FETCH_ACCESS, addr));
         };
-        if self.memory.page(addr).is_none() {
+        if self.memory.page(addr).is_none() || self.is_unreadable(addr as u32) {
             return Err((cause::FETCH_BUS, addr));
         }
         if whole_page {

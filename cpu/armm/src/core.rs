@@ -103,6 +103,12 @@ impl ArmCore {
         self.cpu.state.sys.set(Word::Vtor, table);
     }
 
+    /// Keeps this memory, of whole pages, from loads and fetches, which are bus faults then: addresses and sizes. It replaces
+    /// what was kept before.
+    pub fn set_unreadable(&mut self, ranges: &[(u64, u64)]) {
+        self.cpu.state.set_unreadable(ranges);
+    }
+
     /// Opens the ITM and all its stimulus ports, as a probe on the trace pin does. A reset closes them.
     pub fn attach_trace(&mut self) {
         self.cpu.state.sys.attach_trace();

@@ -40,7 +40,11 @@ impl State {
         }
         let page = self.memory.page(addr)?;
         let whole_page = self.check_access(addr as u32, width.bytes() as u32, kind, self.privileged())?;
-        if !whole_page || (kind == AccessKind::Write && !page.writable) {
+        let denied = match kind {
+            AccessKind::Write => !page.writable,
+            _ => self.is_unreadable(addr as u32),
+        };
+        if !whole_page || denied {
             return None;
         }
         self.frame.tlb.insert(self.frame.data_context.get(), kind, addr, addr, PAGE_SIZE);

@@ -165,7 +165,7 @@ impl State {
         let strict = if self.strict.get() { mode::STRICT } else { 0 };
         let float = if self.float_ready() { mode::FLOAT } else { 0 };
         let plain = if self.sys.fpscr.get() & sys::FPSCR_MODES == 0 { mode::PLAIN_FLOAT } else { 0 };
-        let flat = if self.windowed.get() && !self.protects() { mode::FLAT } else { 0 };
+        let flat = if self.windowed.get() && self.is_open() { mode::FLAT } else { 0 };
         strict | float | plain | flat
     }
 

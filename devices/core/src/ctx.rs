@@ -131,6 +131,18 @@ impl<'a> Ctx<'a> {
         self.services.attention = true;
     }
 
+    }
+
+    /// Answers the access that is being served with a bus fault.
+    pub fn bus_fault(&mut self) {
+        self.services.bus_fault = true;
+    }
+
+    /// Lets cores neither read nor fetch from these ranges of memory, of whole pages, until it says otherwise: an
+    /// attempt is a bus fault. Only one device of a machine may do so.
+    pub fn set_unreadable(&mut self, ranges: Vec<(u64, u64)>) {
+        self.services.unreadable = Some(ranges);
+        self.services.attention = true;
     /// Counts an access to something that the hardware has and this model does not; `what` names it.
     pub fn unimplemented(&mut self, offset: u64, write: bool, what: &str) {
         let count = self.services.unimplemented.entry((self.device, offset, write)).or_default();

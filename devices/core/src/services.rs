@@ -33,6 +33,10 @@ pub struct Services {
     pub output: Vec<(DeviceId, HostOutput)>,
     /// What models asked of the machine since it last looked.
     pub requests: Vec<Request>,
+    /// The access that is being served ends with a bus fault.
+    pub bus_fault: bool,
+    /// What of memory cores may no longer read, until the machine has told them: addresses and sizes.
+    pub unreadable: Option<Vec<(u64, u64)>>,
     /// Accesses to what is not modelled: (device, offset, written) to how often.
     pub unimplemented: BTreeMap<(DeviceId, u64, bool), u64>,
     /// The latest of them, until the machine has told the user.
@@ -69,6 +73,8 @@ impl Services {
             counter: Counter { hz, offset: 0 },
             output: Vec::new(),
             requests: Vec::new(),
+            bus_fault: false,
+            unreadable: None,
             unimplemented: BTreeMap::new(),
             fresh_unimplemented: Vec::new(),
             complaints: Vec::new(),

@@ -124,6 +124,8 @@ impl SystemBus {
 
     /// Delivers one message.
     fn pass_on(&mut self, from: DeviceId, message: Message, now: Time) {
+        // A write by a device has nobody to tell of a fault.
+        let fault = self.services.bus_fault;
         match message {
             Message::Published(address) => {
                 for &id in &self.listeners {
@@ -144,6 +146,7 @@ impl SystemBus {
                 }
             },
         }
+        self.services.bus_fault = fault;
     }
 
     /// Runs the events that are due at `now`; those beyond `EVENT_LIMIT` wait for the next round.
@@ -195,6 +198,11 @@ impl SystemBus {
         self.map.iter().map(|m| (m.base, m.size, m.device, m.region))
     }
 
+    /// Whether the device answered the access to `paddr` with a fault.
+    fn refused(&mut self, paddr: u64) -> Result<(), BusFault> {
+        if std::mem::take(&mut self.services.bus_fault) { Err(BusFault { paddr }) } else { Ok(()) }
+    }
+
     fn fault(&mut self, who: &Access, paddr: u64, write: bool) -> BusFault {
         self.unmapped_count += 1;
         if self.unmapped.len() < 16 {
@@ -216,6 +224,7 @@ impl Bus for SystemBus {
         if width < widths.min {
             let whole = At { offset: at.offset & !(widths.min.bytes() - 1), ..at };
             let value = self.call(id, who.now, |device, ctx| device.read(ctx, whole, widths.min));
+            self.refused(paddr)?;
             return Ok(value >> ((at.offset - whole.offset) * 8) & width.mask());
         }
         let part = width.min(widths.max);
@@ -224,6 +233,7 @@ impl Bus for SystemBus {
             let at = At { offset: at.offset + offset, ..at };
             let bits = self.call(id, who.now, |device, ctx| device.read(ctx, at, part)) & part.mask();
             value |= bits << (offset * 8);
+            self.refused(paddr)?;
         }
         Ok(value)
     }
@@ -243,6 +253,7 @@ impl Bus for SystemBus {
             let at = At { offset: at.offset + offset, ..at };
             let bits = value >> (offset * 8) & part.mask();
             self.call(id, who.now, |device, ctx| device.write(ctx, at, part, bits));
+            self.refused(paddr)?;
         }
         Ok(())
     }

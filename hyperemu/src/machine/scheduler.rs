@@ -10,7 +10,7 @@
 //! as not stopping.
 
 use crate::firmware::sbi;
-use crate::machine::{Machine, Stop};
+use crate::machine::{Cpu, Machine, Stop};
 use cpu_core::{Exit, Time};
 use devices_core::Request;
 use serde::{Deserialize, Serialize};
@@ -169,6 +169,7 @@ impl Machine {
         self.bus.services.attention = false;
         let mut end = self.schedule.end;
         if let Some(next) = self.bus.services.events.next() {
+        self.tell_unreadable();
             end = end.min(next);
         }
         let others = self.deliver_signals();
@@ -198,6 +199,16 @@ impl Machine {
 
     /// Sets the interrupt inputs of cores; returns which cores.
     fn deliver_signals(&mut self) -> Vec<usize> {
+    /// Tells cores which memory a device keeps from them.
+    pub(super) fn tell_unreadable(&mut self) {
+        let Some(ranges) = self.bus.services.unreadable.take() else { return };
+        for cpu in &mut self.cores {
+            if let Cpu::Arm(core) = cpu {
+                core.set_unreadable(&ranges);
+            }
+        }
+    }
+
         let signals = self.bus.take_core_signals();
         let mut touched = Vec::new();
         for (core, line, level) in signals {

@@ -112,6 +112,8 @@ pub struct System {
     words: [Cell<u32>; WORDS],
 }
 
+    /// Pages of memory that the bus lets nobody read: first addresses, and the last bytes.
+    pub(crate) unreadable: RefCell<Vec<(u32, u32)>>,
 impl System {
     /// The state at power-on.
     pub(crate) fn new(config: &ArmConfig) -> System {
@@ -146,6 +148,7 @@ impl System {
         for row in table::TABLE {
             if let What::Stored(word, _, reset) = row.what {
                 system.set(word, reset);
+            unreadable: RefCell::default(),
             }
         }
         system.set(Word::Vtor, config.vector_table);
@@ -322,10 +325,32 @@ impl State {
     pub(crate) fn protection_key(&self) -> u32 {
         self.accessor(self.privileged()).privileged as u32 | (self.protects() as u32) << 1
     }
+    /// Replaces what the bus lets nobody read: addresses and sizes, of whole pages.
+    pub(crate) fn set_unreadable(&self, ranges: &[(u64, u64)]) {
+        let bounds = |&(base, size): &(u64, u64)| {
+            let last = base.checked_add(size)?.checked_sub(1)?.min(u32::MAX as u64);
+            (size != 0).then_some((u32::try_from(base).ok()?, last as u32))
+        };
+        let ranges: Vec<_> = ranges.iter().filter_map(bounds).collect();
+        if self.sys.unreadable.replace(ranges.clone()) != ranges {
+            self.flush_all();
+        }
+    }
+
+    /// Whether the bus keeps `addr` from loads and fetches.
+    pub(crate) fn is_unreadable(&self, addr: u32) -> bool {
+        self.sys.unreadable.borrow().iter().any(|&(first, last)| (first..=last).contains(&addr))
+    }
+
 
     /// Whether the MPU applies to accesses now.
     pub(crate) fn protects(&self) -> bool {
         self.sys.mpu.applies(self.accessor(self.privileged()))
+    }
+
+    /// Whether every access to memory is allowed now.
+    pub(crate) fn is_open(&self) -> bool {
+        !self.protects() && self.sys.unreadable.borrow().is_empty()
     }
 
     /// After a change of CCR: what other parts of the core keep of it.

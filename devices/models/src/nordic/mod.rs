@@ -3,9 +3,9 @@
 //! * [`block`]: tasks, events, shorts and interrupts, which all of them share.
 //! * [`ppi`]: connects events to tasks of other peripherals.
 //! * [`easydma`]: how they read and write RAM.
-//! * [`clock`], [`timer`], [`rtc`], [`wdt`]: time, power and resets; timers only wake the scheduler for events.
+//! * [`clock`], [`timer`], [`rtc`], [`wdt`], [`ram`]: time, power and resets; timers only wake the scheduler for events.
 //! * [`gpio`], [`gpiote`], [`qdec`]: pins, by themselves and in the hands of peripherals.
-//! * [`nvmc`], [`ficr`]: flash, UICR and factory information.
+//! * [`nvmc`], [`protect`], [`ficr`]: flash, UICR and factory information.
 //! * [`uart`], [`usbd`]: the console's ways out; [`usb_host`] is at the other end of the cable.
 //! * [`adc`], [`comp`], [`analog`]: voltages, which are controls.
 //! * [`serial`]: SPI and two-wire masters, which share addresses.
@@ -32,6 +32,7 @@ pub mod i2s;
 pub mod nvmc;
 pub mod pdm;
 pub mod ppi;
+pub mod protect;
 pub mod pwm;
 pub mod qdec;
 pub mod radio;

@@ -10,11 +10,16 @@
 //!
 //! The node's `erase-block-size` is that of a page, 4096 by default and 1024 on the nRF51.
 //!
+//! Protection is [`super::protect`]'s: that of blocks is region 3 of `reg`, which lies between the registers of POWER;
+//! access control lists are there where `compatible` has "nordic,nrf-acl", among the controller's registers. What is
+//! protected against writes is not erased either; ERASEALL is refused while any of the flash is.
+//!
 //! Left out: the bus fault of a write while CONFIG does not enable it (it is ignored, with a complaint), endurance,
-//! protection of blocks, and the instruction cache's counters, which stay zero.
+//! and the instruction cache's counters, which stay zero.
 
 use super::base_address;
 use super::block::{Block, Nordic, Peripheral};
+use super::protect::{ACL, Protection};
 use devices_core::host::BlockBackend;
 use devices_core::regs::Bank;
 use devices_core::{
@@ -25,17 +30,22 @@ use serde::{Deserialize, Serialize};
 
 /// Registry entry.
 pub const MODEL: Model = Model {
-    compatible: &["nordic,nrf52-flash-controller", "nordic,nrf51-flash-controller"],
+    compatible: &["nordic,nrf52-flash-controller", "nordic,nrf51-flash-controller", WITH_ACL],
     summary: "nRF flash",
     rom: &[FLASH, UICR],
     ram: &[],
     build,
 };
 
+/// Of a controller that shares its registers with access control lists.
+const WITH_ACL: &str = "nordic,nrf-acl";
+
 /// Index of the flash in `reg`.
 const FLASH: usize = 1;
 /// Index of UICR in `reg`.
 const UICR: usize = 2;
+/// Index of block protection in `reg`.
+const BPROT: usize = 3;
 
 const WRITE_TIME: Time = Time::from_us(41);
 const ERASE_TIME: Time = Time::from_ms(85);
@@ -79,6 +89,7 @@ struct Controller {
     ready_at: Time,
     /// The page that is being erased by parts, and for how many milliseconds so far.
     partial: Option<(u64, u32)>,
+    protection: Protection,
 }
 
 /// The controller with its memory.
@@ -88,6 +99,7 @@ pub struct Nvmc {
     flash: (u64, u64),
     uicr: (u64, u64),
     page: u64,
+    acl: bool,
     disk: Option<Box<dyn BlockBackend>>,
 }
 
@@ -101,8 +113,8 @@ impl Nvmc {
         page: u64,
         disk: Option<Box<dyn BlockBackend>>,
     ) -> Result<Nvmc, String> {
-        let mut nvmc =
-            Nvmc { controller: Controller::default(), memory: memory.clone(), flash, uicr, page, disk };
+        let (controller, memory) = (Controller::default(), memory.clone());
+        let mut nvmc = Nvmc { controller, memory, flash, uicr, page, acl: false, disk };
         for (base, size) in [flash, uicr] {
             nvmc.fill(base, size)?;
         }
@@ -149,6 +161,16 @@ impl Nvmc {
         self.controller.ready_at = self.controller.ready_at.max(ctx.now()).saturating_add(span);
     }
 
+    /// Whether protection lets `range` be changed; it answers with a bus fault otherwise.
+    fn allowed(&self, ctx: &mut Ctx, range: (u64, u64)) -> bool {
+        let allowed = self.controller.protection.writable(self.flash.0, self.page, range);
+        if !allowed {
+            ctx.complain(format!("flash at {:#x} is protected", range.0));
+            ctx.bus_fault();
+        }
+        allowed
+    }
+
     fn erase(&mut self, ctx: &mut Ctx, (base, size): (u64, u64)) {
         if let Err(error) = self.store(base, &vec![0xff; size as usize]) {
             ctx.complain(format!("flash at {base:#x} can not be erased: {error}"));
@@ -174,6 +196,9 @@ impl Nvmc {
             ctx.complain(format!("a write to flash at {address:#x} without CONFIG.WEN"));
             return;
         }
+        if base == self.flash.0 && !self.allowed(ctx, (address, 4)) {
+            return;
+        }
         let before = self.memory.read_le(address, 4).unwrap_or(0) as u32;
         if let Err(error) = self.store(address, &(before & value).to_le_bytes()) {
             ctx.complain(format!("flash at {address:#x} can not be written: {error}"));
@@ -188,13 +213,18 @@ impl Nvmc {
                 ctx.complain("an erase of flash without CONFIG.EEN");
             }
             ErasePage | ErasePcr0 => {
-                if let Some(page) = self.page_at(ctx, value) {
+                if let Some(page) = self.page_at(ctx, value)
+                    && self.allowed(ctx, (page, self.page))
+                {
                     self.erase(ctx, (page, self.page));
                     self.busy(ctx, ERASE_TIME);
                 }
             }
             ErasePagePartial => {
                 let Some(page) = self.page_at(ctx, value) else { return };
+                if !self.allowed(ctx, (page, self.page)) {
+                    return;
+                }
                 let part = self.controller.bank[ErasePagePartialCfg].max(1);
                 let before = self.controller.partial.filter(|(erased, _)| *erased == page);
                 let done = before.map_or(0, |(_, done)| done) + part;
@@ -206,6 +236,9 @@ impl Nvmc {
                 self.busy(ctx, Time::from_ms(part.into()));
             }
             EraseAll if value & 1 != 0 => {
+                if !self.allowed(ctx, self.flash) {
+                    return;
+                }
                 self.erase(ctx, self.flash);
                 self.erase(ctx, self.uicr);
                 self.busy(ctx, ERASE_ALL_TIME);
@@ -220,8 +253,9 @@ impl Nvmc {
 }
 
 fn build(args: &mut BuildArgs) -> Result<Box<dyn Device>, BuildError> {
-    let &[_, flash, uicr] = args.node.regs() else {
-        return Err(BuildError::property("reg", "the controller, the flash and UICR are expected"));
+    let (&[_, flash, uicr] | &[_, flash, uicr, _]) = args.node.regs() else {
+        let message = "the controller, the flash, UICR and maybe block protection are expected";
+        return Err(BuildError::property("reg", message));
     };
     let page = u64::from(args.node.u32("erase-block-size").unwrap_or(4096));
     if !page.is_power_of_two() || page < 4 || flash.1 % page != 0 {
@@ -235,7 +269,8 @@ fn build(args: &mut BuildArgs) -> Result<Box<dyn Device>, BuildError> {
         return Err(BuildError::property("reg", message));
     }
     let base = base_address(args)?;
-    let nvmc = Nvmc::new(args.memory, flash, uicr, page, disk).map_err(BuildError::node)?;
+    let mut nvmc = Nvmc::new(args.memory, flash, uicr, page, disk).map_err(BuildError::node)?;
+    nvmc.acl = args.node.compatible().contains(&WITH_ACL);
     Ok(Box::new(Nordic::new(base, &LAYOUT, nvmc)))
 }
 
@@ -250,13 +285,17 @@ impl Component for Nvmc {
     }
 
     fn inspect(&self) -> Vec<Field> {
-        self.controller.bank.inspect()
+        let Controller { bank, protection, .. } = &self.controller;
+        [bank.inspect(), protection.inspect()].concat()
     }
 }
 
 impl Peripheral for Nvmc {
-    fn reset(&mut self, _block: &mut Block, _ctx: &mut Ctx) {
+    fn reset(&mut self, _block: &mut Block, ctx: &mut Ctx) {
         self.controller = Controller::default();
+        if self.acl {
+            ctx.set_unreadable(Vec::new());
+        }
     }
 
     fn task(&mut self, _block: &mut Block, _ctx: &mut Ctx, _task: u32) {}
@@ -265,6 +304,10 @@ impl Peripheral for Nvmc {
         let base = match at.region {
             FLASH => self.flash.0,
             UICR => self.uicr.0,
+            BPROT => return self.controller.protection.read_bprot(at.offset),
+            _ if self.acl && ACL.contains(&at.offset) => {
+                return Some(self.controller.protection.read_acl(at.offset - ACL.start));
+            }
             _ => {
                 return Some(match self.controller.bank.at(at.offset)? {
                     Ready | ReadyNext => (ctx.now() >= self.controller.ready_at).into(),
@@ -279,12 +322,13 @@ impl Peripheral for Nvmc {
         match at.region {
             FLASH => self.program(ctx, self.flash.0, at.offset, value),
             UICR => self.program(ctx, self.uicr.0, at.offset, value),
-            _ => match self.controller.bank.at(at.offset) {
-                Some(register) => self.command(ctx, register, value),
-                // The nRF52840's ACL shares the page: presence only.
-                None if (0x800..0x880).contains(&at.offset) => {}
-                None => return None,
-            },
+            BPROT => return self.controller.protection.write_bprot(at.offset, value),
+            _ if self.acl && ACL.contains(&at.offset) => {
+                let protection = &mut self.controller.protection;
+                protection.write_acl(at.offset - ACL.start, value);
+                ctx.set_unreadable(protection.unreadable(self.page));
+            }
+            _ => self.command(ctx, self.controller.bank.at(at.offset)?, value),
         }
         Some(())
     }
@@ -380,6 +424,38 @@ mod tests {
         assert_eq!((word(&bench, RAM + 0xffc), word(&bench, UICR_BASE + 0x200)), (u32::MAX, u32::MAX));
         bench.write32(0x508, 0x1000_0000);
         assert_eq!(bench.services.complaints.len(), 2);
+    }
+
+    #[test]
+    fn what_is_protected_stays_as_it_is() {
+        let mut bench = bench_with(None);
+        bench.device.model.acl = true;
+        let blocks = |bench: &mut Bench<Nordic<Nvmc>>, value| program(bench, BPROT, 0, value);
+        blocks(&mut bench, 1 << 2);
+        for (offset, value) in [(0x800, RAM as u32 + 0x4000), (0x804, 0x1000), (0x808, 6), (0x504, 1)] {
+            bench.write32(offset, value);
+        }
+        assert_eq!(bench.services.unreadable, Some(vec![(RAM + 0x4000, 0x1000)]));
+        let faults = [0x1ffc, 0x2000, 0x3000, 0x4000].map(|offset| {
+            program(&mut bench, FLASH, offset, 0);
+            std::mem::take(&mut bench.services.bus_fault)
+        });
+        assert_eq!(faults, [false, true, false, true]);
+        bench.write32(0x504, 2);
+        for (register, value, refused) in
+            [(0x508, 0x1000, false), (0x518, 0x2000, true), (0x508, 0x4000, true)]
+        {
+            bench.write32(register, RAM as u32 + value);
+            assert_eq!(std::mem::take(&mut bench.services.bus_fault), refused, "{value:#x}");
+        }
+        bench.write32(0x50c, 1);
+        assert!(std::mem::take(&mut bench.services.bus_fault));
+        assert_eq!((word(&bench, RAM + 0x1ffc), word(&bench, RAM + 0x3000)), (u32::MAX, 0));
+        bench.check_save_restore();
+        bench.call(|device, ctx| device.reset(ctx));
+        assert_eq!(bench.services.unreadable, Some(vec![]));
+        blocks(&mut bench, 0);
+        assert!(bench.device.model.controller.protection.writable(RAM, 0x1000, (RAM, 0x8000)));
     }
 
     #[test]
