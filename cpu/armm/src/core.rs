@@ -109,6 +109,11 @@ impl ArmCore {
         self.cpu.state.set_unreadable(ranges);
     }
 
+    /// Executes nothing more until a reset: the chip has switched it off.
+    pub fn hold(&mut self) {
+        self.cpu.state.sys.held.set(true);
+    }
+
     /// Opens the ITM and all its stimulus ports, as a probe on the trace pin does. A reset closes them.
     pub fn attach_trace(&mut self) {
         self.cpu.state.sys.attach_trace();
@@ -182,7 +187,7 @@ impl Core for ArmCore {
     }
 
     fn stopped(&self) -> bool {
-        false
+        self.cpu.state.sys.held.get()
     }
 
     fn set_breakpoints(&mut self, addresses: &[u64]) {
@@ -255,7 +260,11 @@ impl Core for ArmCore {
             0 => "unprivileged thread".to_string(),
             number => format!("exception {number}"),
         };
-        let sleep = if state.sys.asleep.get() { ", asleep" } else { "" };
+        let sleep = match (state.sys.held.get(), state.sys.asleep.get()) {
+            (true, _) => ", off",
+            (false, true) => ", asleep",
+            (false, false) => "",
+        };
         let stack = if state.sys.on_psp.get() { "psp" } else { "msp" };
         format!("core {} at {:#x}, {mode} on {stack}{sleep}", self.config().index, self.pc())
     }

@@ -125,6 +125,9 @@ impl Cpu {
 
     pub fn runnable(&mut self, now: Time, counter: Counter) -> bool {
         let state = &self.state;
+        if state.sys.held.get() {
+            return false;
+        }
         if state.sys.asleep.get() {
             state.set_time(now, counter);
             state.poll_timers();

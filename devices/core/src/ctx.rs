@@ -13,6 +13,8 @@ pub enum Request {
     PowerOff(u32),
     /// All cores and devices go back to their state at power-on.
     Reset,
+    /// Cores execute nothing more until a reset, and [`crate::Device::power_down`] is called for all devices.
+    PowerDown,
 }
 
 /// Lines, inputs and event tokens of the child with index `i` start at this multiple of `i + 1`.
@@ -131,8 +133,6 @@ impl<'a> Ctx<'a> {
         self.services.attention = true;
     }
 
-    }
-
     /// Answers the access that is being served with a bus fault.
     pub fn bus_fault(&mut self) {
         self.services.bus_fault = true;
@@ -143,6 +143,8 @@ impl<'a> Ctx<'a> {
     pub fn set_unreadable(&mut self, ranges: Vec<(u64, u64)>) {
         self.services.unreadable = Some(ranges);
         self.services.attention = true;
+    }
+
     /// Counts an access to something that the hardware has and this model does not; `what` names it.
     pub fn unimplemented(&mut self, offset: u64, write: bool, what: &str) {
         let count = self.services.unimplemented.entry((self.device, offset, write)).or_default();

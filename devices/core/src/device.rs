@@ -83,6 +83,10 @@ pub trait Device: Component {
     /// The machine has cancelled all events of the device before.
     fn reset(&mut self, ctx: &mut Ctx);
 
+    /// The chip that it is part of enters its deepest sleep, which a reset ends: what has no power then is as after a
+    /// reset, what may wake the chip watches on.
+    fn power_down(&mut self, _ctx: &mut Ctx) {}
+
     /// The access sizes of `region`.
     fn widths(&self, _region: usize) -> Widths {
         Widths::ANY

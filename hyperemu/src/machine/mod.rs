@@ -5,7 +5,10 @@ pub mod build;
 pub mod bus;
 pub mod jit;
 pub mod node;
+#[cfg(test)]
+mod nordic_tests;
 mod pins;
+mod power;
 pub mod scheduler;
 pub mod state;
 #[cfg(test)]
@@ -136,29 +139,6 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// Back to power-on: RAM, devices and cores; flash keeps its content. Virtual time and instruction counts go on.
-    pub fn reset(&mut self) {
-        let now = self.schedule.local.iter().copied().max().unwrap_or_default().max(self.schedule.now);
-        self.bus.services.memory.clear();
-        self.bus.services.requests.clear();
-        self.schedule = Schedule { now, end: now, turn: 0, local: vec![now; self.cores.len()] };
-        for cpu in &mut self.cores {
-            cpu.core().reset();
-        }
-        self.bus.reset(now);
-        for (core, line, level) in self.bus.take_core_signals() {
-            if let Some(cpu) = self.cores.get_mut(core) {
-                cpu.core().set_line(line, level);
-            }
-        }
-        self.wake_others = false;
-        if let Some(sbi) = &mut self.sbi {
-            *sbi = Sbi::new(self.cores.len(), sbi.console);
-        }
-        boot::apply(self, boot::Power::Reset);
-        self.resets += 1;
-    }
-
     /// Virtual time: no core is behind it.
     pub fn now(&self) -> Time {
         self.schedule.now

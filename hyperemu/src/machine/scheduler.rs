@@ -77,6 +77,7 @@ impl Machine {
     fn start_round(&mut self, limit: Limit) {
         let now = self.schedule.now;
         self.bus.run_events(now);
+        self.power_down(now);
         self.deliver_signals();
         let counter = self.bus.services.counter;
         let mut end = Time((now.0 / POLL.0 + 1).saturating_mul(POLL.0));
@@ -148,6 +149,7 @@ impl Machine {
                 Exit::Semihosting => Some(Stop::Semihosting(index)),
                 Exit::Budget | Exit::Wait | Exit::Attention | Exit::FirmwareCall => None,
             };
+            self.power_down(local);
             if attention {
                 self.attend(index, local);
                 self.catch_up(&sleepers, local);
@@ -167,9 +169,9 @@ impl Machine {
     /// Something happened at `local` in the turn of core `index`: signals reach cores, the round may end earlier.
     fn attend(&mut self, index: usize, local: Time) {
         self.bus.services.attention = false;
+        self.tell_unreadable();
         let mut end = self.schedule.end;
         if let Some(next) = self.bus.services.events.next() {
-        self.tell_unreadable();
             end = end.min(next);
         }
         let others = self.deliver_signals();
@@ -197,8 +199,6 @@ impl Machine {
         }
     }
 
-    /// Sets the interrupt inputs of cores; returns which cores.
-    fn deliver_signals(&mut self) -> Vec<usize> {
     /// Tells cores which memory a device keeps from them.
     pub(super) fn tell_unreadable(&mut self) {
         let Some(ranges) = self.bus.services.unreadable.take() else { return };
@@ -209,6 +209,8 @@ impl Machine {
         }
     }
 
+    /// Sets the interrupt inputs of cores; returns which cores.
+    fn deliver_signals(&mut self) -> Vec<usize> {
         let signals = self.bus.take_core_signals();
         let mut touched = Vec::new();
         for (core, line, level) in signals {
@@ -232,6 +234,8 @@ impl Machine {
         Some(match request {
             Request::PowerOff(code) => Stop::PowerOff(code),
             Request::Reset => Stop::Reset,
+            // It is over before anybody asks.
+            Request::PowerDown => return None,
         })
     }
 }

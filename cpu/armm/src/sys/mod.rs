@@ -103,6 +103,8 @@ pub struct System {
     pub(crate) lockup: Cell<bool>,
     /// AIRCR.SYSRESETREQ was written.
     pub(crate) reset_request: Cell<bool>,
+    /// Without power or clock until a reset.
+    pub(crate) held: Cell<bool>,
     pub(crate) nvic: Nvic,
     pub(crate) mpu: Mpu,
     pub(crate) systick: RefCell<SysTick>,
@@ -139,6 +141,7 @@ impl System {
             lockup: Cell::new(false),
             reset_request: Cell::new(false),
             nvic: Nvic::new(config.irqs.min(u16::MAX as u32) as u16, config.priority_bits.min(8) as u8),
+            held: Cell::new(false),
             mpu: Mpu::new(config.mpu_regions.min(mpu::MAX_REGIONS) as u8),
             systick: RefCell::new(SysTick::new(clocks)),
             itm: RefCell::default(),

@@ -258,6 +258,13 @@ pub trait Peripheral: Component {
         self.reset(block, ctx);
     }
 
+    /// The chip enters System OFF: without power, unless it says otherwise.
+    fn power_down(&mut self, block: &mut Block, ctx: &mut Ctx) {
+        ctx.cancel_all();
+        block.reset(ctx);
+        self.switched_off(block, ctx);
+    }
+
     /// All that it exchanges with the host, where that is more than [`Peripheral::port`].
     fn ports(&self) -> Vec<Port> {
         self.port().into_iter().collect()
@@ -383,6 +390,10 @@ impl<P: Peripheral> Device for Nordic<P> {
         self.on = true;
         self.block.reset(ctx);
         self.call(ctx, |model, block, ctx| model.reset(block, ctx));
+    }
+
+    fn power_down(&mut self, ctx: &mut Ctx) {
+        self.call(ctx, |model, block, ctx| model.power_down(block, ctx));
     }
 
     fn widths(&self, _region: usize) -> Widths {

@@ -2,9 +2,10 @@
 //!
 //! Follows the nRF52832 Product Specification v1.4, chapters 38 (COMP) and 39 (LPCOMP), and the nRF51 Series Reference
 //! Manual v3.0, chapter 32 (LPCOMP). ENABLE selects what the block is: 1 LPCOMP, 2 COMP. The controls `ain0` to `ain7`
-//! are the voltages at the pins; the supply is 3.0 V. COMP is ready after 20 us, LPCOMP after 150 us.
+//! are the voltages at the pins; the supply is 3.0 V. COMP is ready after 20 us, LPCOMP after 150 us. LPCOMP works in
+//! System OFF, too; its ANADETECT is published by the address of the register of that name, for POWER.
 //!
-//! Left out: waking from System OFF (ANADETECT), the speed modes, and the current source.
+//! Left out: the speed modes, and the current source.
 
 use super::analog::{Inputs, SUPPLY};
 use super::base_address;
@@ -24,6 +25,9 @@ pub const MODEL: Model = Model {
     ram: &[],
     build,
 };
+
+/// What LPCOMP publishes when what it is to detect has happened.
+pub const ANADETECT: u32 = 0x4001_3520;
 
 crate::nordic_layout! {
     tasks { START = 0x000, STOP = 0x004, SAMPLE = 0x008 }
@@ -49,7 +53,7 @@ register_bank! {
     }
 }
 
-use Register::{Enable, ExtRefSel, Hyst, Mode, Psel, RefSel, Th};
+use Register::{AnaDetect, Enable, ExtRefSel, Hyst, Mode, Psel, RefSel, Th};
 
 const LPCOMP: u32 = 1;
 const COMP: u32 = 2;
@@ -109,6 +113,14 @@ impl Comparator {
         if self.running && before != self.above {
             block.raise(ctx, if self.above { event::UP } else { event::DOWN });
             block.raise(ctx, event::CROSS);
+            let detected = match self.bank[AnaDetect] {
+                1 => self.above,
+                2 => !self.above,
+                _ => true,
+            };
+            if self.bank[Enable] == LPCOMP && detected {
+                ctx.publish(ANADETECT);
+            }
         }
     }
 }
@@ -158,6 +170,14 @@ impl Peripheral for Comparator {
         *self = Comparator { inputs: self.inputs, ..Comparator::default() };
     }
 
+    fn power_down(&mut self, block: &mut Block, ctx: &mut Ctx) {
+        if self.bank[Enable] != LPCOMP {
+            ctx.cancel_all();
+            block.reset(ctx);
+            self.reset(block, ctx);
+        }
+    }
+
     fn task(&mut self, _block: &mut Block, ctx: &mut Ctx, task: u32) {
         match task {
             task::START if matches!(self.bank[Enable], LPCOMP | COMP) => {
@@ -199,6 +219,7 @@ impl Peripheral for Comparator {
 mod tests {
     use super::*;
     use devices_core::bench::Bench;
+    use devices_core::services::Message;
 
     fn volts(bench: &mut Bench<Nordic<Comparator>>, name: &str, volts: f64) {
         let value = ControlValue::Number(volts);
@@ -250,8 +271,19 @@ mod tests {
         bench.advance(Time::from_us(150));
         volts(&mut bench, "ain1", 1.4);
         assert_eq!(taken(&mut bench), [1, 0, 1]);
+        bench.messages();
+        bench.write32(0x520, 1);
+        bench.call(|device, ctx| device.power_down(ctx));
+        for (level, detects) in [(1.6, true), (1.4, false)] {
+            volts(&mut bench, "ain1", level);
+            assert_eq!(bench.messages().contains(&Message::Published(ANADETECT)), detects, "{level} V");
+        }
+        taken(&mut bench);
         bench.write32(0x004, 1);
         volts(&mut bench, "ain1", 1.6);
-        assert_eq!(taken(&mut bench), [0, 0, 0]);
+        assert_eq!((taken(&mut bench), bench.messages()), ([0, 0, 0], vec![]));
+        bench.write32(0x500, COMP);
+        bench.call(|device, ctx| device.power_down(ctx));
+        assert_eq!(bench.read32(0x500), 0);
     }
 }

@@ -8,6 +8,8 @@
 //! drive it by the input lines `taken(n)` and `lent(n)` (see `hyperemu,pins`). A pin that nothing drives follows its
 //! pull. DETECT's rising edge is published by the address of LATCH, for GPIOTE and POWER.
 //!
+//! In System OFF it stays as it is, and after the reset that ends it, too.
+//!
 //! The first `reg` of the node starts at the port's base; a second one may hold the rest of the registers.
 //!
 //! Left out: drive strength; a pin whose input is disconnected still shows its level to peripherals.
@@ -72,6 +74,8 @@ pub struct Port {
     detect: bool,
     outside: Outside,
     shown: Option<Shown>,
+    /// The chip is in System OFF.
+    off: bool,
 }
 
 impl Default for Port {
@@ -84,6 +88,7 @@ impl Default for Port {
             detect: false,
             outside: Outside::default(),
             shown: None,
+            off: false,
         }
     }
 }
@@ -261,8 +266,17 @@ impl Component for NordicGpio {
 impl Device for NordicGpio {
     fn reset(&mut self, ctx: &mut Ctx) {
         let Port { outside, shown, .. } = self.port;
-        self.port = Port { outside, shown, ..Port::default() };
+        if !std::mem::take(&mut self.port.off) {
+            self.port = Port { outside, shown, ..Port::default() };
+        }
         self.update(ctx);
+    }
+
+    fn power_down(&mut self, ctx: &mut Ctx) {
+        self.port.off = true;
+        if self.port.detect {
+            ctx.publish(self.base.wrapping_add(LATCH));
+        }
     }
 
     fn widths(&self, _region: usize) -> Widths {
@@ -356,6 +370,24 @@ mod tests {
         bench.call(|device, ctx| device.reset(ctx));
         assert!(bench.line(pin(5)), "until the peripheral lets go");
         bench.check_save_restore();
+    }
+
+    #[test]
+    fn stays_as_it_is_over_system_off() {
+        let mut bench = bench();
+        bench.write32(0x700, 1);
+        bench.write32(0x504, 1);
+        bench.write32(0x734, 2 << 16 | 1 << 2);
+        drive(&mut bench, pin(13), true);
+        assert_eq!(bench.messages().len(), 1);
+        bench.call(|device, ctx| device.power_down(ctx));
+        assert_eq!(bench.messages(), [Message::Published(P0_DETECT)], "it is high already");
+        bench.call(|device, ctx| device.reset(ctx));
+        let kept = [0x504, 0x700, 0x734, LATCH.into()].map(|offset| bench.read32(offset));
+        assert_eq!((kept, bench.line(pin(0))), ([1, 1, 2 << 16 | 1 << 2, 1 << 13], true));
+        bench.check_save_restore();
+        bench.call(|device, ctx| device.reset(ctx));
+        assert_eq!((bench.read32(0x504), bench.line(pin(0))), (0, false), "another reset");
     }
 
     #[test]

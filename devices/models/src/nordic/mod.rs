@@ -36,6 +36,7 @@ pub mod protect;
 pub mod pwm;
 pub mod qdec;
 pub mod radio;
+pub mod ram;
 pub mod rng;
 pub mod rtc;
 pub mod saadc;

@@ -106,6 +106,12 @@ impl Peripheral for Watchdog {
         }
     }
 
+    fn power_down(&mut self, block: &mut Block, ctx: &mut Ctx) {
+        ctx.cancel_all();
+        block.reset(ctx);
+        *self = Watchdog::default();
+    }
+
     fn task(&mut self, _block: &mut Block, ctx: &mut Ctx, _task: u32) {
         if !std::mem::replace(&mut self.running, true) {
             self.restart(ctx);
