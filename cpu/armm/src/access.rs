@@ -60,6 +60,10 @@ impl State {
     pub(crate) fn load_as(&self, addr: u64, width: Width, privileged: bool) -> Result<u64, Trapped> {
         match self.read_as(addr, width, privileged) {
             Err((cause::DATA_BUS, at)) if self.ignores_bus_fault(at as u32) => Ok(0),
+            Ok(value) => {
+                self.watch(addr, width.bytes(), false);
+                Ok(value)
+            }
             done => done.map_err(|(cause, value)| self.raise(cause, value)),
         }
     }
@@ -74,6 +78,10 @@ impl State {
     ) -> Result<(), Trapped> {
         match self.write_as(addr, width, value, privileged) {
             Err((cause::DATA_BUS, at)) if self.ignores_bus_fault(at as u32) => Ok(()),
+            Ok(()) => {
+                self.watch(addr, width.bytes(), true);
+                Ok(())
+            }
             done => done.map_err(|(cause, value)| self.raise(cause, value)),
         }
     }
@@ -83,7 +91,10 @@ impl State {
         let Some(whole_page) = self.check_access(addr as u32, len as u32, kind, privileged) else {
             return Err((cause::DATA_ACCESS, addr));
         };
-        if whole_page && privileged == self.privileged() {
+        if kind == AccessKind::Read && self.is_unreadable(addr as u32) {
+            return Err((cause::DATA_BUS, addr));
+        }
+        if whole_page && privileged == self.privileged() && !self.is_watched(addr) {
             self.frame.tlb.insert(self.frame.data_context.get(), kind, addr, addr, PAGE_SIZE);
         }
         Ok(())
@@ -91,9 +102,6 @@ impl State {
 
     /// Reads as data, without raising.
     pub(crate) fn read_as(&self, addr: u64, width: Width, privileged: bool) -> Result<u64, Fault> {
-        if kind == AccessKind::Read && self.is_unreadable(addr as u32) {
-            return Err((cause::DATA_BUS, addr));
-        }
         if addr % PAGE_SIZE + width.bytes() > PAGE_SIZE || addr >> 32 != 0 {
             return self.read_bytes(addr, width, privileged);
         }

@@ -529,7 +529,10 @@ fn decode(state: &State, pc: u64, it: u8, whole_page: bool, next_page: u64) -> R
                 break;
             }
         }
-        let (op, ends) = predecode(bits, &features, it, float);
+        let (op, ends) = match predecode(bits, &features, it, float) {
+            (op, _) if state.is_breakpoint(pc + at) => (breakpoint(op), true),
+            decoded => decoded,
+        };
         // The FPU is made ready before a block that begins with this instruction.
         if op.id.is_none() && op.operands.imm == cause::PREPARE_FLOAT as i32 && !ops.is_empty() {
             break;
@@ -542,6 +545,13 @@ fn decode(state: &State, pc: u64, it: u8, whole_page: bool, next_page: u64) -> R
         }
     }
     Ok((ops.into_boxed_slice(), at as u32, second))
+}
+
+/// What a breakpoint of the guest's makes of an instruction.
+fn breakpoint(op: Op) -> Op {
+    let run: Handler<State> = |state, _| Err(state.raise(cause::BREAKPOINT, 0));
+    let operands = Operands { imm: cause::BREAKPOINT as i32, ..Operands::ZERO };
+    Op { run, operands, cond: ALWAYS, id: None, ..op }
 }
 
 /// The operation for an instruction word, whose first halfword is the high half, and whether a block ends behind it.

@@ -44,7 +44,7 @@ impl State {
             AccessKind::Write => !page.writable,
             _ => self.is_unreadable(addr as u32),
         };
-        if !whole_page || denied {
+        if !whole_page || denied || self.is_watched(addr) {
             return None;
         }
         self.frame.tlb.insert(self.frame.data_context.get(), kind, addr, addr, PAGE_SIZE);

@@ -244,3 +244,85 @@ fn a_section_of_ram_that_is_switched_off_forgets() {
     let words = [0x2000_b000, 0x2000_c000, 0x2003_8000].map(|addr| word(&machine, addr));
     assert_eq!(words, [0, 2, 0]);
 }
+
+/// A vector table at 0x400 with a debug monitor that counts at 0x20000010 and switches the FPB off, and a function.
+const MONITOR: [(u32, u32); 10] = [
+    (0x40c, 0x41),
+    (0x430, 0x501),
+    (0x500, 0x6801_4803),
+    (0x504, 0x6001_3101),
+    (0x508, 0x2102_4802),
+    (0x50c, 0x4770_6001),
+    (0x510, 0x2000_0010),
+    (0x514, 0xe000_2000),
+    (0x600, 0x3701_2701),
+    (0x604, 0x4770_3701),
+];
+const MONITORED: u64 = 0x2000_0010;
+const VTOR: u32 = 0xe000_ed08;
+const DEMCR: u32 = 0xe000_edfc;
+const DFSR: u32 = 0xe000_ed30;
+const MON_EN: u32 = 1 << 16;
+const TRCENA: u32 = 1 << 24;
+
+#[test]
+fn a_debug_monitor_sees_breakpoints() {
+    let steps = [
+        Write(VTOR, 0x400),
+        Write(DEMCR, MON_EN),
+        Call(0x600),
+        Read(DFSR),
+        // At the second instruction; it is there until the monitor switches it off.
+        Write(0xe000_2008, 2 << 30 | 0x600 | 1),
+        Call(0x600),
+        Read(0xe000_2000),
+        Write(0xe000_2000, 3),
+        Call(0x600),
+        Read(DFSR),
+        Read(0xe000_2000),
+        Call(0x600),
+        // Nobody takes it: a HardFault, whose handler returns to the caller.
+        Write(DEMCR, 0),
+        Write(0xe000_2000, 3),
+        Call(0x600),
+        Read(0xe000_ed2c),
+    ];
+    let machine = finished("nrf52dk", &steps, &MONITOR);
+    assert_eq!(results(&machine), [0, 0x60, 2, 0x60, 1 << 31]);
+    assert_eq!((word(&machine, MONITORED), word(&machine, FAULTS)), (1, 1));
+}
+
+#[test]
+fn a_debug_monitor_sees_accesses_to_what_it_watches() {
+    const WATCHED: u32 = 0x2000_0040;
+    let function = 0xe000_1038;
+    let steps = [
+        Write(VTOR, 0x400),
+        Write(WATCHED, 1),
+        Write(0xe000_1030, WATCHED),
+        Write(0xe000_1034, 2),
+        Write(function, 6),
+        // Not before both bits of DEMCR are set.
+        Write(WATCHED, 2),
+        Write(DEMCR, TRCENA),
+        Write(WATCHED, 3),
+        Read(DFSR),
+        Read(function),
+        Write(DEMCR, TRCENA | MON_EN),
+        Write(WATCHED + 4, 4),
+        Read(WATCHED),
+        Read(function),
+        Write(WATCHED, 5),
+        Read(DFSR),
+        Read(function),
+        Read(function),
+        Write(function, 5),
+        Read(WATCHED),
+        Write(WATCHED, 6),
+        Write(function, 0),
+        Read(WATCHED),
+    ];
+    let machine = finished("nrf52dk", &steps, &MONITOR);
+    assert_eq!(results(&machine), [0, 0x0100_0006, 3, 6, 4, 0x0100_0006, 6, 5, 6]);
+    assert_eq!((word(&machine, MONITORED), word(&machine, FAULTS)), (2, 0));
+}

@@ -9,12 +9,13 @@
 //! * `exception`: entry, with tail-chaining and late arrival; `stack`: frames; `exit`: return; `fault`: synchronous exceptions,
 //!   escalation, lockup; `float`: who owns the floating-point registers.
 //! * [`table`], `ppb`: the registers of the private peripheral bus.
-//! * [`mpu`], [`systick`], [`trace`]: the units by themselves.
+//! * [`mpu`], [`systick`], [`trace`], [`debug`]: the units by themselves.
 //!
 //! Follows the ARMv7-M Architecture Reference Manual (DDI 0403E), part B, and the ARMv6-M one (DDI 0419), part B. Left out:
-//! halting debug (DHCSR reads as zero: the host's debugger stops the core from outside), the comparators of DWT and
-//! FPB, imprecise bus faults (every access completes before the next instruction).
+//! halting debug (DHCSR reads as zero: the host's debugger stops the core from outside), imprecise bus faults (every
+//! access completes before the next instruction).
 
+pub mod debug;
 mod exception;
 mod exit;
 mod fault;
@@ -37,6 +38,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::ArmConfig;
 use crate::slot;
 use crate::state::State;
+use debug::{Fpb, Watchpoints};
 use mpu::{Accessor, Mpu};
 use nvic::{Masks, Nvic, exception as number};
 use systick::{Clocks, SysTick};
@@ -101,21 +103,25 @@ pub struct System {
     pub(crate) in_reset: Cell<bool>,
     /// Locked up; only NMI and reset end it.
     pub(crate) lockup: Cell<bool>,
-    /// AIRCR.SYSRESETREQ was written.
-    pub(crate) reset_request: Cell<bool>,
     /// Without power or clock until a reset.
     pub(crate) held: Cell<bool>,
+    /// AIRCR.SYSRESETREQ was written.
+    pub(crate) reset_request: Cell<bool>,
     pub(crate) nvic: Nvic,
     pub(crate) mpu: Mpu,
     pub(crate) systick: RefCell<SysTick>,
     pub(crate) itm: RefCell<Itm>,
     pub(crate) dwt: RefCell<Dwt>,
+    pub(crate) fpb: RefCell<Fpb>,
+    pub(crate) watchpoints: RefCell<Watchpoints>,
+    /// Some data is watched.
+    pub(crate) watching: Cell<bool>,
+    /// Pages of memory that the bus lets nobody read: first addresses, and the last bytes.
+    pub(crate) unreadable: RefCell<Vec<(u32, u32)>>,
     /// By [`Word`].
     words: [Cell<u32>; WORDS],
 }
 
-    /// Pages of memory that the bus lets nobody read: first addresses, and the last bytes.
-    pub(crate) unreadable: RefCell<Vec<(u32, u32)>>,
 impl System {
     /// The state at power-on.
     pub(crate) fn new(config: &ArmConfig) -> System {
@@ -139,19 +145,22 @@ impl System {
             waits_for_event: Cell::new(false),
             in_reset: Cell::new(true),
             lockup: Cell::new(false),
+            held: Cell::new(false),
             reset_request: Cell::new(false),
             nvic: Nvic::new(config.irqs.min(u16::MAX as u32) as u16, config.priority_bits.min(8) as u8),
-            held: Cell::new(false),
             mpu: Mpu::new(config.mpu_regions.min(mpu::MAX_REGIONS) as u8),
             systick: RefCell::new(SysTick::new(clocks)),
             itm: RefCell::default(),
             dwt: RefCell::default(),
+            fpb: RefCell::default(),
+            watchpoints: RefCell::default(),
+            watching: Cell::new(false),
+            unreadable: RefCell::default(),
             words: Default::default(),
         };
         for row in table::TABLE {
             if let What::Stored(word, _, reset) = row.what {
                 system.set(word, reset);
-            unreadable: RefCell::default(),
             }
         }
         system.set(Word::Vtor, config.vector_table);
@@ -323,11 +332,6 @@ impl State {
         }
     }
 
-    /// What [`State::check_access`] depends on besides registers that flush: privilege, and whether the priority is one for
-    /// which the MPU is off.
-    pub(crate) fn protection_key(&self) -> u32 {
-        self.accessor(self.privileged()).privileged as u32 | (self.protects() as u32) << 1
-    }
     /// Replaces what the bus lets nobody read: addresses and sizes, of whole pages.
     pub(crate) fn set_unreadable(&self, ranges: &[(u64, u64)]) {
         let bounds = |&(base, size): &(u64, u64)| {
@@ -345,15 +349,20 @@ impl State {
         self.sys.unreadable.borrow().iter().any(|&(first, last)| (first..=last).contains(&addr))
     }
 
+    /// What [`State::check_access`] depends on besides registers that flush: privilege, and whether the priority is one for
+    /// which the MPU is off.
+    pub(crate) fn protection_key(&self) -> u32 {
+        self.accessor(self.privileged()).privileged as u32 | (self.protects() as u32) << 1
+    }
+
+    /// Whether every access to memory is allowed now, and none has to be seen.
+    pub(crate) fn is_open(&self) -> bool {
+        !self.protects() && !self.sys.watching.get() && self.sys.unreadable.borrow().is_empty()
+    }
 
     /// Whether the MPU applies to accesses now.
     pub(crate) fn protects(&self) -> bool {
         self.sys.mpu.applies(self.accessor(self.privileged()))
-    }
-
-    /// Whether every access to memory is allowed now.
-    pub(crate) fn is_open(&self) -> bool {
-        !self.protects() && self.sys.unreadable.borrow().is_empty()
     }
 
     /// After a change of CCR: what other parts of the core keep of it.

@@ -173,6 +173,9 @@ impl State {
             Function::ItmLsr => sys.itm.borrow().read_lock_status(),
             Function::DwtCtrl => sys.dwt.borrow().read_control(),
             Function::DwtCyccnt => sys.dwt.borrow().cycles(sys.trace_enabled(), self.executed_now()),
+            Function::DwtComparators => sys.watchpoints.borrow_mut().read(i),
+            Function::FpCtrl => sys.fpb.borrow().read_control(),
+            Function::FpComp => sys.fpb.borrow().read(i),
             Function::Stir | Function::ItmLar => 0,
         }
     }
@@ -225,6 +228,12 @@ impl State {
             Function::ItmLar => sys.itm.borrow_mut().write_lock(value),
             Function::DwtCtrl => sys.dwt.borrow_mut().write_control(value, trace, instructions),
             Function::DwtCyccnt => sys.dwt.borrow_mut().set_cycles(value, trace, instructions),
+            Function::DwtComparators => {
+                sys.watchpoints.borrow_mut().write(i, value);
+                self.watchpoints_changed();
+            }
+            Function::FpCtrl => self.change_breakpoints(|fpb| fpb.write_control(value)),
+            Function::FpComp => self.change_breakpoints(|fpb| fpb.write(i, value)),
             _ => {}
         }
     }
@@ -341,6 +350,7 @@ impl State {
         let was = sys.trace_enabled();
         sys.set(Word::Demcr, value & DEMCR_STORED);
         sys.dwt.borrow_mut().trace_enable(was, sys.trace_enabled(), self.executed_now());
+        self.watchpoints_changed();
         sys.nvic.set_enabled(number::DEBUG_MONITOR, value & bits::MON_EN != 0);
         sys.nvic.set_pending(number::DEBUG_MONITOR, value & MON_PEND != 0);
     }

@@ -68,6 +68,10 @@ pub enum Function {
     ItmLsr,
     DwtCtrl,
     DwtCyccnt,
+    /// DWT_COMP, DWT_MASK, DWT_FUNCTION and a gap, four times.
+    DwtComparators,
+    FpCtrl,
+    FpComp,
 }
 
 /// What is behind an address.
@@ -157,6 +161,7 @@ pub const TABLE: &[Row] = &[
 
     row("DWT_CTRL",   0x01000, 1, V7M, Whole, Computed(DwtCtrl)),
     row("DWT_CYCCNT", 0x01004, 1, V7M, Whole, Computed(DwtCyccnt)),
+    row("DWT_COMP",   0x01020, 16, V7M, Whole, Computed(DwtComparators)),
     row("DWT_PIDR4",  0x01fd0, 1, V7M, Whole, Constant(0x04)),
     row("DWT_PIDR0",  0x01fe0, 1, V7M, Whole, Constant(0x02)),
     row("DWT_PIDR1",  0x01fe4, 1, V7M, Whole, Constant(0xb0)),
@@ -166,8 +171,10 @@ pub const TABLE: &[Row] = &[
     row("DWT_CIDR2",  0x01ff8, 1, V7M, Whole, Constant(0x05)),
     row("DWT_CIDR3",  0x01ffc, 1, V7M, Whole, Constant(0xb1)),
 
-    // Present, with no comparators.
-    row("FP_CTRL",    0x02000, 1, V7M, Whole, Constant(0)),
+    row("FP_CTRL",    0x02000, 1, V7M, Whole, Computed(FpCtrl)),
+    // Remapping is not supported.
+    row("FP_REMAP",   0x02004, 1, V7M, Whole, Constant(0)),
+    row("FP_COMP",    0x02008, 6, V7M, Whole, Computed(FpComp)),
     row("FP_PIDR4",   0x02fd0, 1, V7M, Whole, Constant(0x04)),
     row("FP_PIDR0",   0x02fe0, 1, V7M, Whole, Constant(0x03)),
     row("FP_PIDR1",   0x02fe4, 1, V7M, Whole, Constant(0xb0)),

@@ -1,8 +1,8 @@
-//! The debug and trace units that software without a debugger uses: DWT's cycle counter, ITM's stimulus ports, and the presence of
-//! the breakpoint unit, the trace port and the ROM table.
+//! The trace units that software without a debugger uses: DWT's cycle counter, ITM's stimulus ports, and the presence of the
+//! trace port and the ROM table.
 //!
 //! Follows the ARMv7-M Architecture Reference Manual (DDI 0403E), C1.7 to C1.11, and the Cortex-M4 Technical Reference Manual
-//! (DDI 0439D), chapters 8 to 11. Left out: comparators (DWT and FPB say that they have none), DWT's profiling counters and
+//! (DDI 0439D), chapters 8 to 11. Left out: DWT's profiling counters and
 //! trace packets (DWT_CTRL says so), time stamps, the formatter.
 
 use serde::{Deserialize, Serialize};
@@ -115,8 +115,8 @@ pub struct Dwt {
 }
 
 impl Dwt {
-    /// NOTRCPKT, NOEXTTRIG and NOPRFCNT, no comparators.
-    const ABSENT: u32 = 1 << 27 | 1 << 26 | 1 << 24;
+    /// NOTRCPKT, NOEXTTRIG and NOPRFCNT, and how many comparators there are.
+    const ABSENT: u32 = 1 << 27 | 1 << 26 | 1 << 24 | (super::debug::WATCHPOINTS as u32) << 28;
 
     /// DWT_CTRL.
     pub fn read_control(&self) -> u32 {
@@ -211,6 +211,6 @@ mod tests {
         dwt.set_cycles(u32::MAX, true, 400);
         assert_eq!(dwt.cycles(true, 402), 1);
         dwt.write_control(0, true, 410);
-        assert_eq!((dwt.cycles(true, 999), dwt.read_control()), (9, 0x0d00_0000));
+        assert_eq!((dwt.cycles(true, 999), dwt.read_control()), (9, 0x4d00_0000));
     }
 }
