@@ -6,8 +6,8 @@ use std::cell::Cell;
 
 use cpu_core::frame::SLOTS;
 use cpu_core::{
-    Binary, BusScope, Counter, Exit, FloatFormat, FloatOp, Flow, FrameBox, GuestMemory, Next, Rmw, Rounding,
-    Semantics, Time, Unary, Width,
+    Behind, Binary, BusScope, Counter, Exit, FloatFormat, FloatOp, Flow, FrameBox, GuestMemory, Next, Rmw,
+    Rounding, Semantics, Time, Unary, Width,
 };
 use cpu_fp::{Env, Flags};
 
@@ -85,7 +85,7 @@ pub struct State {
 impl State {
     pub(crate) fn new(config: ArmConfig, memory: GuestMemory) -> Self {
         let mut state = State {
-            frame: FrameBox::new(memory.clone(), true),
+            frame: FrameBox::new(memory.clone(), Behind::Window),
             windowed: Cell::new(false),
             memory,
             bus: BusScope::default(),

@@ -79,18 +79,18 @@ mod tests {
 
     use super::*;
     use crate::memory::{GuestMemory, MemoryKind, RegionSpec};
-    use crate::window::FrameBox;
+    use crate::window::{Behind, FrameBox};
 
     #[test]
     fn a_frame_starts_empty_and_its_parts_lie_where_compiled_code_looks() {
         let ram = RegionSpec { name: "ram".into(), base: 0, size: 0x1000, kind: MemoryKind::Ram };
-        let frame = FrameBox::new(GuestMemory::new(vec![ram]).unwrap(), false);
+        let frame = FrameBox::new(GuestMemory::new(vec![ram]).unwrap(), Behind::Nothing);
         assert!(frame.slots.iter().chain(&frame.spill).chain(&frame.exit).all(|cell| cell.get() == 0));
         assert!(frame.jumps.iter().all(|jump| jump.key.get() | jump.code.get() == 0));
         assert_eq!(frame.tlb.memory().regions().len(), 1);
         assert_eq!((offset_of!(Frame, slots), size_of::<Jump>()), (0, 16));
         // No entry lies in two cache lines.
-        for offset in [offset_of!(Frame, jumps), Tlb::READ, Tlb::WRITE, align_of::<Frame>()] {
+        for offset in [offset_of!(Frame, jumps), Tlb::READ, Tlb::WRITE, Tlb::NEAR, align_of::<Frame>()] {
             assert_eq!(offset % 16, 0, "{offset:#x}");
         }
     }

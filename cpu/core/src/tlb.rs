@@ -23,9 +23,10 @@ use crate::bus::Width;
 use crate::fetch_map::FetchMap;
 use crate::frame::Frame;
 use crate::memory::{GuestMemory, PAGE_SIZE};
+use crate::mirror::Mirror;
 use crate::window::Window;
 
-const ENTRIES: usize = 16384;
+pub(crate) const ENTRIES: usize = 16384;
 const FETCH_ENTRIES: usize = 4096;
 /// Places for contexts; more than there are numbers, so that one is always free.
 const CONTEXTS: usize = 1024;
@@ -35,7 +36,7 @@ const MAX_ID: u64 = PAGE_SIZE - ID_STEP;
 const IDS: usize = (PAGE_SIZE / ID_STEP) as usize;
 /// Not the number of a context: those start at 1, so that zeros are an empty table.
 const INVALID: u64 = 0;
-const PAGE: u64 = !(PAGE_SIZE - 1);
+pub(crate) const PAGE: u64 = !(PAGE_SIZE - 1);
 const FILTER_WORDS: usize = 64;
 
 /// What an access does.
@@ -132,6 +133,8 @@ pub struct Tlb {
     /// The same memory for compiled code that needs no translation.
     pub window: Window,
     fetches: RefCell<FetchMap>,
+    /// Pages of the read table for compiled code that follows pointers.
+    pub(crate) mirror: Mirror,
     memory: GuestMemory,
 }
 
@@ -162,6 +165,10 @@ impl Tlb {
     pub const READ: usize = offset_of!(Frame, tlb.read);
     /// Offset in a [`Frame`] of the table for stores.
     pub const WRITE: usize = offset_of!(Frame, tlb.write);
+    /// Offset in a [`Frame`] of the tags for loads from the mirror: as many pairs of a tag and 8 bytes of no concern. Behind the
+    /// check of a tag as in [`Tlb::READ`], an address's place is at its low 32 bits from [`Window::DISTANCE`]. Where only the tag
+    /// in `READ` is right, [`PAGE_SIZE`] is taken from the one here; once that makes it negative, [`Tlb::warm`] has to be called.
+    pub const NEAR: usize = offset_of!(Frame, tlb.mirror);
     /// Entries of either table.
     pub const ENTRIES: usize = ENTRIES;
     /// Bytes of an entry.
@@ -270,6 +277,7 @@ impl Tlb {
             entry.host.set(std::ptr::null_mut());
         }
         self.fetch.iter().for_each(|entry| entry.tag.set(INVALID));
+        self.mirror.left_all();
         self.first.iter().for_each(|first| first.set(0));
         self.places.iter().for_each(|place| place.set(0));
         self.last_id.set(0);
@@ -302,7 +310,11 @@ impl Tlb {
             return self.flush_contexts(which);
         }
         // A page has one place in each table, whatever the context.
-        for entry in [&self.read[slot::<ENTRIES>(vaddr)], &self.write[slot::<ENTRIES>(vaddr)]] {
+        let index = slot::<ENTRIES>(vaddr);
+        if self.read[index].tag.get() & PAGE == vaddr & PAGE {
+            self.mirror.left(index);
+        }
+        for entry in [&self.read[index], &self.write[index]] {
             entry.drop_page(vaddr);
         }
         let entry = &self.fetch[slot::<FETCH_ENTRIES>(vaddr)];
@@ -400,7 +412,11 @@ impl Tlb {
                 self.rechain(index, page.host.as_ptr().addr());
                 &self.write[index]
             }
-            _ => &self.read[slot::<ENTRIES>(tag)],
+            _ => {
+                let index = slot::<ENTRIES>(tag);
+                self.mirror.entered(index, tag, page.host.as_ptr().addr());
+                &self.read[index]
+            }
         };
         entry.host.set(page.host.as_ptr().wrapping_sub((vaddr & PAGE) as usize));
         entry.tag.set(tag);
@@ -428,6 +444,35 @@ impl Tlb {
             entry.tag.set(tag);
         }
         Some(paddr | addr & !PAGE)
+    }
+
+    /// Whether compiled code may look pages up at [`Tlb::NEAR`].
+    pub fn has_mirror(&self) -> bool {
+        self.mirror.is_open()
+    }
+
+    /// How many loads from a page compiled code makes by way of the read table before the page is mapped in the mirror: how fast
+    /// it is depends on that, and nothing else. Holds for pages that are entered from now on.
+    pub fn set_patience(&self, loads: u64) {
+        self.mirror.set_patience(loads);
+    }
+
+    /// Has the page of `addr` mapped in the mirror, if it was loaded from often enough.
+    #[inline]
+    pub fn warm(&self, addr: u64) {
+        let index = slot::<ENTRIES>(addr);
+        if self.mirror.is_due(index) {
+            self.show(index);
+        }
+    }
+
+    #[cold]
+    fn show(&self, index: usize) {
+        let entry = &self.read[index];
+        match entry.tag.get() & !PAGE {
+            INVALID => self.mirror.left(index),
+            _ => self.mirror.show(&self.memory, index, entry.tag.get(), entry.host_page()),
+        }
     }
 
     /// The host address of `addr..addr+width`, if a valid entry of `table` covers all of it.

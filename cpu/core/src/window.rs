@@ -13,9 +13,10 @@ use rustix::mm::{MapFlags, MprotectFlags, ProtFlags};
 
 use crate::frame::Frame;
 use crate::memory::{GuestMemory, MemoryKind, PAGE_SIZE, Region};
+use crate::tlb::Tlb;
 
 /// Addresses that fit.
-const SPAN: u64 = 1 << 32;
+pub(crate) const SPAN: u64 = 1 << 32;
 
 /// Where guest memory is for compiled code, if it is anywhere.
 pub struct Window {
@@ -30,7 +31,7 @@ impl Window {
     pub const DISTANCE: usize = 2 << 20;
     /// How far before the first and behind the last address nothing can be accessed either.
     pub const MARGIN: usize = 64 << 10;
-    /// Bytes to reserve for a frame with its window.
+    /// Bytes to reserve for a frame with its window or mirror.
     pub(crate) const RESERVED: usize = Self::DISTANCE + SPAN as usize + Self::MARGIN;
 
     /// Lets the window begin at `base`.
@@ -117,7 +118,18 @@ impl Window {
     }
 }
 
-/// A frame in memory of its own, with a [`Window`] behind it or without.
+/// What lies behind a frame, where the host has room for it.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub enum Behind {
+    /// Nothing.
+    Nothing,
+    /// A [`Window`], for a core with 32-bit addresses; see [`Window::is_open`].
+    Window,
+    /// A mirror of pages by their virtual addresses, for a core with wider ones; see [`Tlb::has_mirror`].
+    Mirror,
+}
+
+/// A frame in memory of its own, with what is behind it.
 pub struct FrameBox {
     frame: NonNull<Frame>,
     reserved: usize,
@@ -127,9 +139,8 @@ pub struct FrameBox {
 unsafe impl Send for FrameBox {}
 
 impl FrameBox {
-    /// A frame of zeros with an empty TLB over `memory`. `window`: for a core with 32-bit addresses; the host may have
-    /// no room for it, see [`Window::is_open`].
-    pub fn new(memory: GuestMemory, window: bool) -> FrameBox {
+    /// A frame of zeros with an empty TLB over `memory`.
+    pub fn new(memory: GuestMemory, behind: Behind) -> FrameBox {
         let own = size_of::<Frame>().next_multiple_of(PAGE_SIZE as usize);
         const { assert!(size_of::<Frame>() + Window::MARGIN <= Window::DISTANCE) };
         let reserve = |len| {
@@ -141,8 +152,8 @@ impl FrameBox {
             .ok()
             .and_then(|at| Some((NonNull::new(at.cast::<u8>())?, len)))
         };
-        let found = window.then(|| reserve(Window::RESERVED)).flatten();
-        let has_window = found.is_some();
+        let found = (behind != Behind::Nothing).then(|| reserve(Window::RESERVED)).flatten();
+        let has_room = found.is_some();
         let (at, reserved) = found.or_else(|| reserve(own)).expect("the host has memory for a core");
         // SAFETY: the range was just reserved. Zeros are valid for every field of a frame, which are cells of integers and of
         // raw pointers, but for the memory that the TLB holds; `Tlb::init` writes that one, by pointer, before
@@ -151,11 +162,15 @@ impl FrameBox {
             let rights = MprotectFlags::READ | MprotectFlags::WRITE;
             rustix::mm::mprotect(at.as_ptr().cast(), own, rights).expect("the host has memory for a core");
             let frame = at.cast::<Frame>();
-            crate::tlb::Tlb::init(&raw mut (*frame.as_ptr()).tlb, memory.clone());
+            Tlb::init(&raw mut (*frame.as_ptr()).tlb, memory.clone());
             let this = FrameBox { frame, reserved };
-            if has_window {
-                this.tlb.window.open(at.add(Window::DISTANCE));
-                this.tlb.window.map(&memory);
+            match behind {
+                Behind::Window if has_room => {
+                    this.tlb.window.open(at.add(Window::DISTANCE));
+                    this.tlb.window.map(&memory);
+                }
+                Behind::Mirror if has_room => this.tlb.mirror.open(at.add(Window::DISTANCE)),
+                _ => {}
             }
             this
         }
@@ -183,13 +198,13 @@ impl Drop for FrameBox {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::memory::RegionSpec;
     use crate::tlb::AccessKind;
 
     /// The rights of the mapping at a host address, as the host's kernel lists them.
-    fn rights(address: usize) -> String {
+    pub(crate) fn rights(address: usize) -> String {
         let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
         let found = maps.lines().find_map(|line| {
             let (range, rest) = line.split_once(' ')?;
@@ -207,7 +222,7 @@ mod tests {
         let rom = region("rom", 0xffff_d000, MemoryKind::Rom);
         let memory = GuestMemory::new(vec![ram, rom]).unwrap();
         memory.mark_code(0x8000_1000, 4).unwrap();
-        let frame = FrameBox::new(memory.clone(), true);
+        let frame = FrameBox::new(memory.clone(), Behind::Window);
         assert!(frame.tlb.window.is_open());
         let base = (&raw const *frame).addr() + Window::DISTANCE;
         let at = |paddr: usize| rights(base + paddr);
@@ -234,7 +249,7 @@ mod tests {
     #[test]
     fn a_frame_without_a_window_has_none() {
         let ram = RegionSpec { name: "ram".into(), base: 0, size: 0x1000, kind: MemoryKind::Ram };
-        let frame = FrameBox::new(GuestMemory::new(vec![ram]).unwrap(), false);
+        let frame = FrameBox::new(GuestMemory::new(vec![ram]).unwrap(), Behind::Nothing);
         assert!(!frame.tlb.window.is_open());
         frame.tlb.sync();
     }

@@ -80,7 +80,7 @@ struct Rig {
 impl Rig {
     fn new() -> Rig {
         let ram = RegionSpec { name: "ram".into(), base: 0, size: 0x1000, kind: MemoryKind::Ram };
-        let frame = cpu_core::FrameBox::new(GuestMemory::new(vec![ram]).unwrap(), false);
+        let frame = cpu_core::FrameBox::new(GuestMemory::new(vec![ram]).unwrap(), cpu_core::Behind::Nothing);
         // Numbers of contexts are never 0, which is that of no entry.
         frame.data_context.set(8);
         frame.fetch_context.set(8);

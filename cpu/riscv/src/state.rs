@@ -6,8 +6,8 @@ use std::cell::Cell;
 
 use cpu_core::frame::SLOTS;
 use cpu_core::{
-    Binary, BusScope, Counter, Exit, FloatFormat, FloatOp, Flow, FrameBox, GuestMemory, Next, Rmw, Rounding,
-    Semantics, Time, Unary, Width,
+    Behind, Binary, BusScope, Counter, Exit, FloatFormat, FloatOp, Flow, FrameBox, GuestMemory, Next, Rmw,
+    Rounding, Semantics, Time, Unary, Width,
 };
 use cpu_fp::{Env, Flags, Round};
 
@@ -102,7 +102,7 @@ impl<const XLEN: u32> State<XLEN> {
     pub(crate) fn new(config: HartConfig, memory: GuestMemory) -> Self {
         let state = State {
             // Compiled code of 64-bit harts always translates.
-            frame: FrameBox::new(memory.clone(), XLEN == 32),
+            frame: FrameBox::new(memory.clone(), if XLEN == 32 { Behind::Window } else { Behind::Mirror }),
             windowed: Cell::new(false),
             memory,
             bus: BusScope::default(),

@@ -1,13 +1,13 @@
 use super::*;
 use crate::memory::{MemoryKind, RegionSpec};
-use crate::window::FrameBox;
+use crate::window::{Behind, FrameBox};
 
 const RAM: u64 = 0x8000_0000;
 
 fn frame() -> FrameBox {
     let ram = RegionSpec { name: "ram".into(), base: RAM, size: 0x4_0000, kind: MemoryKind::Ram };
     let rom = RegionSpec { name: "rom".into(), base: 0x1000, size: 0x1000, kind: MemoryKind::Rom };
-    FrameBox::new(GuestMemory::new(vec![ram, rom]).unwrap(), false)
+    FrameBox::new(GuestMemory::new(vec![ram, rom]).unwrap(), Behind::Mirror)
 }
 
 const USER: ContextKey = ContextKey { space: 7, mode: 0 };

@@ -140,7 +140,10 @@ impl Rig {
         let engine = Engine::new(Box::new(fake), layout, memory.clone());
         Rig {
             engine,
-            guest: Guest { frame: cpu_core::FrameBox::new(memory.clone(), false), flags: Cell::new(0) },
+            guest: Guest {
+                frame: cpu_core::FrameBox::new(memory.clone(), cpu_core::Behind::Nothing),
+                flags: Cell::new(0),
+            },
             memory,
             log,
         }
