@@ -348,6 +348,11 @@ impl Bytes {
         dynasm!(self ; .arch x64 ; mov Rq(d), [DWORD rbp + Rq(index) + disp]);
     }
 
+    /// `[rbp + index + disp] -= imm`
+    pub fn sub_table(&mut self, index: u8, disp: i32, imm: i32) {
+        dynasm!(self ; .arch x64 ; sub QWORD [DWORD rbp + Rq(index) + disp], DWORD imm);
+    }
+
     /// Flags of `a - [rbp + index + disp]`.
     pub fn cmp_table(&mut self, a: u8, index: u8, disp: i32) {
         dynasm!(self ; .arch x64 ; cmp Rq(a), [DWORD rbp + Rq(index) + disp]);

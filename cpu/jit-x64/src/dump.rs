@@ -71,6 +71,7 @@ impl Names {
         match distance {
             _ if known.is_some() => known.map(|(_, name)| name.to_string()),
             places::TLB_WRITE => Some("tlb.write.tag".into()),
+            places::TLB_NEAR => Some("tlb.near.tag".into()),
             _ if distance == places::TLB_WRITE + 8 => Some("tlb.write.host".into()),
             _ => match (within(places::home(0), cpu_core::frame::SLOTS), within(places::spill(0), 64)) {
                 (Some(slot), _) => self.slots.get(slot).cloned(),

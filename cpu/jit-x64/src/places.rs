@@ -125,9 +125,11 @@ pub const DATA_CONTEXT: i32 = from_rbp(offset_of!(Frame, data_context));
 pub const FETCH_CONTEXT: i32 = from_rbp(offset_of!(Frame, fetch_context));
 /// [`Frame::jumps`].
 pub const JUMPS: i32 = from_rbp(offset_of!(Frame, jumps));
-/// Guest address 0 in the [`cpu_core::Window`].
+/// Guest address 0 in the [`cpu_core::Window`], or in the mirror.
 pub const WINDOW: i32 = from_rbp(cpu_core::Window::DISTANCE);
 /// The TLB's table of loads.
 pub const TLB_READ: i32 = from_rbp(cpu_core::Tlb::READ);
+/// The TLB's tags for the mirror.
+pub const TLB_NEAR: i32 = from_rbp(cpu_core::Tlb::NEAR);
 /// The TLB's table of stores.
 pub const TLB_WRITE: i32 = from_rbp(cpu_core::Tlb::WRITE);

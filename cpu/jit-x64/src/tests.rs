@@ -97,6 +97,7 @@ impl Rig {
             offset,
             behind: (offset + 4 * instructions) as i64,
             flat: false,
+            mirror: false,
         })
     }
 
@@ -263,7 +264,8 @@ fn a_full_memory_refuses_until_it_is_cleared() {
     assert_eq!(rig.compile(0, 1, &count(0x80)).code, first);
     // Without an `install` there is nothing to compile for.
     let nodes = [start(0), Node::Get(Slot(1)), Node::Unary(Unary::Not, Ref(1)), Node::Set(Slot(1), Ref(2))];
-    let unit = Unit { nodes: &nodes, calls: &[], instructions: 1, offset: 0, behind: 4, flat: false };
+    let unit =
+        Unit { nodes: &nodes, calls: &[], instructions: 1, offset: 0, behind: 4, flat: false, mirror: false };
     assert_eq!(X64::new(0).unwrap().compile(&unit).err(), Some(Refused::TooComplex));
 }
 

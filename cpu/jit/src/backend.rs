@@ -76,6 +76,8 @@ pub struct Unit<'a> {
     pub behind: i64,
     /// Data addresses are physical: memory is where the frame's [`cpu_core::Window`] shows it.
     pub flat: bool,
+    /// Loads may look at [`cpu_core::Tlb::NEAR`] first.
+    pub mirror: bool,
 }
 
 /// What became of a block.

@@ -172,7 +172,11 @@ macro_rules! helper {
 }
 
 helper! {
-    load(g, addr, _b, code) = answer(g.quick_load(addr, width(code)));
+    load(g, addr, _b, code) = {
+        let value = g.quick_load(addr, width(code));
+        g.frame().tlb.warm(addr);
+        answer(value)
+    };
     store(g, addr, value, code) = Answer { value: 0, ok: g.quick_store(addr, width(code), value) as u64 };
     rmw(g, addr, value, code) = {
         let op = RMW.get((code >> 8) as usize).copied().unwrap_or(Rmw::Swap);

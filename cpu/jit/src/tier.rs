@@ -217,6 +217,7 @@ impl<G: Source> Tier<G> {
             offset,
             behind: offset as i64 + lifted.behind as i64,
             flat: G::is_flat(place.1),
+            mirror: guest.frame().tlb.has_mirror(),
         };
         let flushed = self.engine.stats.flushed;
         let code = self.engine.compile(place, guest.frame(), &unit);

@@ -20,6 +20,8 @@ use crate::sys::{Sys, access_fault, cause};
 
 /// The longest block. Short, so that a budget rarely cuts one.
 const MAX_OPS: usize = 64;
+/// Loads from a page before it is mapped in the mirror, for each run of a block before it is compiled.
+const LOADS_PER_RUN: u64 = 43;
 
 /// A predecoded instruction.
 pub struct Op<const XLEN: u32> {
@@ -76,6 +78,7 @@ impl<const XLEN: u32> Cpu<XLEN> {
                 && backend.as_ref().is_some_and(|backend| backend.can_fault()),
         );
         self.state.frame.tlb.flush();
+        self.state.frame.tlb.set_patience(hot as u64 * LOADS_PER_RUN);
         self.state.update_contexts();
         self.compiler = backend.map(|backend| Compiler::new(backend, memory, hot));
         if let Some(compiler) = &mut self.compiler {

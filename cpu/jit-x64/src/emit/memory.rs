@@ -8,7 +8,7 @@ use cpu_core::{Binary, Tlb, Unary, Width};
 use cpu_jit::ir::{Node, Ref};
 use cpu_jit::is_word;
 
-use super::{Emitter, Loc};
+use super::{Emitter, Loc, chase};
 use crate::asm::Size::{D, Q};
 use crate::asm::{Op, Size, reg};
 use crate::places::{self, ARG0, ARG1, ARG2, Place, WHY};
@@ -34,35 +34,37 @@ pub(super) struct Group {
 
 /// No group.
 const NONE: u16 = u16::MAX;
+/// No group either, and a load that looks into the mirror.
+pub(super) const NEAR: u16 = u16::MAX - 1;
 /// The longest range that is checked at once.
 const RANGE: i32 = 512;
 
 /// What [`Emitter::translate`] found.
-struct Found {
-    /// Holds the host's address of the page minus the guest's. In a window: only behind the check in the cold part.
-    t: u8,
+pub(super) struct Found {
+    /// Holds the host's address of the page minus the guest's. With `place`: only behind the check in the cold part.
+    pub t: u8,
     /// Is free.
-    u: u8,
-    /// The access goes to the window.
-    window: bool,
-    /// In a window: the jump in the cold part that is taken where the TLB does not know the page either; up to it, the
+    pub u: u8,
+    /// Holds the place in the window or mirror that the access goes to.
+    pub place: Option<u8>,
+    /// With `place`: the jumps in the cold part that are taken where the TLB does not know the page either; up to them, the
     /// cold part makes the access itself.
-    retry: Option<usize>,
+    pub retry: [Option<usize>; 2],
 }
 
 impl Found {
     /// Where the access in the hot part goes.
     fn host(&self, a: u8, offset: i32) -> (u8, u8, i32) {
-        match self.window {
-            true => (reg::FRAME, a, places::WINDOW + offset),
-            false => (self.t, a, offset),
+        match self.place {
+            Some(place) => (reg::FRAME, place, places::WINDOW + offset),
+            None => (self.t, a, offset),
         }
     }
 
     /// Something was emitted in the hot part between the check and the access.
     fn move_fault(&self, sink: &mut Sink) {
         let here = sink.hot.0.len() as u32;
-        if self.window
+        if self.place.is_some()
             && let Some((hot, _)) = sink.faults.last_mut()
         {
             *hot = here;
@@ -72,7 +74,7 @@ impl Found {
 
 /// What the TLB is asked: whether the bytes from `base + first` to `base + last` are in a page that it knows.
 #[derive(Copy, Clone)]
-struct Check {
+pub(super) struct Check {
     base: u8,
     first: i32,
     last: i32,
@@ -83,7 +85,7 @@ struct Check {
 
 impl Check {
     /// Leaves the entry's place in `t`, and flags that say whether it is the one.
-    fn emit(&self, b: &mut Bytes, t: u8, u: u8) {
+    pub(super) fn emit(&self, b: &mut Bytes, t: u8, u: u8) {
         let &Check { base, first, last, keep, table } = self;
         let mut from = base;
         if first != 0 {
@@ -145,14 +147,24 @@ pub(super) fn defers_to_window(
 }
 
 /// Finds the groups of a block.
-pub(super) fn group(nodes: &[Node], loc: &[Loc], groups: &mut Vec<Group>, group_of: &mut Vec<u16>) {
+pub(super) fn group(
+    nodes: &[Node],
+    loc: &[Loc],
+    mirror: bool,
+    groups: &mut Vec<Group>,
+    group_of: &mut Vec<u16>,
+) {
     groups.clear();
     group_of.clear();
     group_of.resize(nodes.len(), NONE);
+    if mirror {
+        chase::mark(nodes, group_of);
+    }
     // Groups before this one ended with a call, which may change address spaces.
     let mut open = 0;
     for (at, node) in nodes.iter().enumerate() {
         let (addr, width, stores) = match *node {
+            Node::Load { .. } if group_of[at] == NEAR => continue,
             Node::Load { addr, width, .. } => (addr, width, false),
             Node::Store { addr, width, .. } => (addr, width, true),
             // Nor is what a part under a condition finds known behind it.
@@ -213,7 +225,7 @@ impl Emitter<'_> {
     }
 
     /// The check of one access.
-    fn check(&self, base: u8, offset: i32, width: Width, table: i32) -> Check {
+    pub(super) fn check(&self, base: u8, offset: i32, width: Width, table: i32) -> Check {
         let keep = -4096 | (width.bytes() as i32 - 1);
         // A sum that passes the end of a 32-bit address space is in no entry.
         Check { base, first: offset, last: offset, keep, table }
@@ -233,7 +245,7 @@ impl Emitter<'_> {
             let here = self.sink.here_cold();
             let miss = self.sink.jcc_cold(Cc::NE, here);
             self.sink.cold.load_table(t, t, table + 8);
-            return Found { t, u, window: true, retry: Some(miss) };
+            return Found { t, u, place: Some(base), retry: [Some(miss), None] };
         }
         let number = self.scratch.group_of.get(self.at as usize).copied().unwrap_or(NONE);
         let group = self.scratch.groups.get(number as usize).copied().filter(|group| group.count > 1);
@@ -244,7 +256,7 @@ impl Emitter<'_> {
             one.emit(&mut self.sink.hot, t, u);
             self.sink.jcc(Cc::NE, cold);
             self.sink.hot.load_table(t, t, table + 8);
-            return Found { t, u, window: false, retry: None };
+            return Found { t, u, place: None, retry: [None; 2] };
         };
         if known.is_some() {
             // Checked before; zero if that failed.
@@ -268,7 +280,7 @@ impl Emitter<'_> {
         let back = self.sink.here();
         self.sink.jmp_cold(back);
         self.sink.land_cold(slow);
-        Found { t, u, window: false, retry: None }
+        Found { t, u, place: None, retry: [None; 2] }
     }
 
     /// The rest of the cold part of an access: its address as an operand of the helper.
@@ -298,6 +310,10 @@ impl Emitter<'_> {
         }
     }
 
+    fn land_retries(&mut self, found: &Found) {
+        found.retry.iter().flatten().for_each(|miss| self.sink.land_cold(*miss));
+    }
+
     fn unlock(&mut self, r: u8) {
         self.locked &= !(1 << r);
         if self.temps[r as usize] == super::Owner::Scratch {
@@ -316,7 +332,12 @@ impl Emitter<'_> {
         }
         let (base, offset) = self.parts(addr);
         let a = self.address_reg(base);
-        let mut found = self.translate(a, offset, width, places::TLB_READ);
+        let near = self.scratch.group_of.get(self.at as usize) == Some(&NEAR);
+        let found = if near && offset.unsigned_abs() < cpu_core::Window::MARGIN as u32 - 8 {
+            self.translate_near(a, offset, width)
+        } else {
+            self.translate(a, offset, width, places::TLB_READ)
+        };
         let vector = match slot {
             // A single loads zero-extended.
             Some((slot, Place::X(x))) if width == Width::B8 || width == Width::B4 && !signed => {
@@ -333,11 +354,11 @@ impl Emitter<'_> {
             None => b.load(d, (host, a, offset), width.bytes(), signed),
         };
         read(&mut self.sink.hot, found.host(a, offset));
-        if let Some(miss) = found.retry.take() {
+        if found.place.is_some() {
             read(&mut self.sink.cold, (found.t, a, offset));
             let back = self.sink.here();
             self.sink.jmp_cold(back);
-            self.sink.land_cold(miss);
+            self.land_retries(&found);
         }
         self.slow_address(&found, a, offset);
         self.call_slow(Self::trampoline(self.shared.load, width));
@@ -398,7 +419,7 @@ impl Emitter<'_> {
         };
         let (base, offset) = self.parts(addr);
         let a = self.address_reg(base);
-        let mut found = self.translate(a, offset, width, places::TLB_WRITE);
+        let found = self.translate(a, offset, width, places::TLB_WRITE);
         let (value, home) = match operand {
             Op::Home(disp) if x.is_none() => (Op::Reg(found.u), Some(disp)),
             operand => (operand, None),
@@ -415,12 +436,12 @@ impl Emitter<'_> {
         fetch(&mut self.sink.hot);
         found.move_fault(self.sink);
         write(&mut self.sink.hot, found.host(a, offset));
-        if let Some(miss) = found.retry.take() {
+        if found.place.is_some() {
             fetch(&mut self.sink.cold);
             write(&mut self.sink.cold, (found.t, a, offset));
             let back = self.sink.here();
             self.sink.jmp_cold(back);
-            self.sink.land_cold(miss);
+            self.land_retries(&found);
         }
         self.slow_address(&found, a, offset);
         fetch(&mut self.sink.cold);

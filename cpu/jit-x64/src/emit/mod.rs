@@ -4,6 +4,7 @@
 //! temporary only between its making and its use; once it is written to a slot, the slot is where it is. What is
 //! overwritten while it is still needed moves away first. Comparisons and narrow sums wait for whoever uses them.
 
+mod chase;
 mod conditional;
 mod control;
 mod flags;
@@ -189,7 +190,7 @@ impl<'a> Emitter<'a> {
             groups.clear();
             group_of.clear();
         } else {
-            memory::group(nodes, loc, groups, group_of);
+            memory::group(nodes, loc, self.unit.mirror, groups, group_of);
         }
         for (at, node) in nodes.iter().enumerate().rev() {
             let when = if loc[at] == Loc::Deferred { last[at] } else { at as u32 };

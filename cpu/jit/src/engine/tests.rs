@@ -161,6 +161,7 @@ impl Rig {
             offset,
             behind: offset as i64 + 4,
             flat: false,
+            mirror: false,
         };
         self.engine.compile((paddr, 0), &self.guest.frame, &unit)
     }
@@ -261,7 +262,8 @@ fn a_full_back_end_starts_again() {
 
     let mut none = Rig::new(0);
     assert_eq!(none.compile(0x1000, 0), None, "not even into an empty one");
-    let unit = Unit { nodes: &[], calls: &[], instructions: 100, offset: 0, behind: 4, flat: false };
+    let unit =
+        Unit { nodes: &[], calls: &[], instructions: 100, offset: 0, behind: 4, flat: false, mirror: false };
     rig.did();
     assert_eq!(rig.engine.compile((0x1000, 0), &rig.guest.frame, &unit), None);
     assert_eq!(rig.did(), [], "too complex is no reason to drop anything");
