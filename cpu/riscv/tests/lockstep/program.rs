@@ -36,6 +36,8 @@ pub struct Plan {
     pub tables: Option<u8>,
     /// Page-table entries change without a fence.
     pub lazy: bool,
+    /// Loops follow pointers, of 64 bits.
+    pub chases: bool,
 }
 
 enum Item {
@@ -308,6 +310,29 @@ impl<'a> Maker<'a> {
         }
     }
 
+    /// A loop that follows pointers, with other accesses by them.
+    fn chase(&mut self, counter: u8) {
+        let (c, t, other) = (counter as u32, self.free() as u32, self.free() as u32);
+        put!(self, addi(c, 0, 1 + self.rng.below(14) as i32));
+        put!(self, addi(t, self.pointer() as u32, 0));
+        let head = self.items.len();
+        for _ in 0..1 + self.rng.below(4) {
+            let imm = self.rng.pick(&[0, 0, 0, 8, 8, -8, 16, 64, -2048, 2040, 4, 1]);
+            match (self.rng.below(8), self.plan.tables) {
+                (4, Some(tables)) => self.remap(tables),
+                (0, _) => put!(self, ld(other, t, imm)),
+                (1, _) => put!(self, sd(t, other, imm)),
+                (2, _) => put!(self, addi(t, t, imm)),
+                (3, _) => put!(self, itype(0x13, 7, t, t, -8)),
+                _ => put!(self, ld(t, t, imm)),
+            }
+        }
+        put!(self, ld(t, t, 0));
+        put!(self, addi(c, c, -1));
+        put!(self, itype(0x13, 7, c, c, 15));
+        self.items.push(Item::To(Id::Bne, Operands { rs1: counter, rs2: 0, ..Operands::ZERO }, head));
+    }
+
     /// Takes an instruction word from the pool and puts it into code.
     fn patch(&mut self) {
         let t = self.free();
@@ -324,9 +349,14 @@ impl<'a> Maker<'a> {
     /// Flips a bit of a page-table entry.
     fn remap(&mut self, pointer: u8) {
         let t = self.free();
-        let at = self.rng.below(8) as i32 * if self.plan.xlen == 64 { 8 } else { 4 };
+        let entries = if self.plan.chases { 4 } else { 8 };
+        let at = self.rng.below(entries) as i32 * if self.plan.xlen == 64 { 8 } else { 4 };
         put!(self, lw(t as u32, pointer as u32, at));
-        let bit = self.rng.pick(&[A, A, A, D, D, D, A | D, W, R | W, X, V]) as i32;
+        let mut bit = self.rng.pick(&[A, A, A, D, D, D, A | D, W, R | W, X, V]) as i32;
+        if self.plan.chases && self.rng.below(3) == 0 {
+            // The page beside.
+            bit = 1 << 10;
+        }
         put!(
             self,
             itype(
@@ -338,7 +368,14 @@ impl<'a> Maker<'a> {
             )
         );
         put!(self, sw(pointer as u32, t as u32, at));
-        if !self.plan.lazy {
+        if self.plan.chases {
+            // Of data, an access sees a change or does not by what came before, and by nothing else.
+            match self.rng.below(3) {
+                0 => put!(self, sfence(0, 0)),
+                1 => put!(self, sfence(self.plan.pointers[2] as u32, 0)),
+                _ => {}
+            }
+        } else if !self.plan.lazy {
             put!(self, sfence(0, 0));
         }
     }
@@ -357,6 +394,10 @@ impl<'a> Maker<'a> {
                 put!(self, itype(0x13, 7, c, c, 15));
                 let ops = Operands { rs1: counter, rs2: 0, ..Operands::ZERO };
                 self.items.push(Item::To(Id::Bne, ops, head));
+                continue;
+            }
+            if self.plan.chases && loops.len() < 2 && self.rng.below(24) == 0 {
+                self.chase(self.plan.counters[loops.len()]);
                 continue;
             }
             match self.rng.below(100) {

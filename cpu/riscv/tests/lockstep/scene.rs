@@ -36,6 +36,8 @@ const V_ROM: u64 = 0x140_0000;
 const V_DEVICE: u64 = 0x180_0000;
 const V_TABLES: u64 = 0x1c0_0000;
 const V_HOLE: u64 = 0x200_0000;
+/// Distances from `V_DATA` where its pages are again, in another order.
+const V_DATA_AGAIN: [u64; 2] = [1 << 26, 1 << 32];
 
 /// Device page, reads and writes of ROM, DMA.
 pub struct TestBus {
@@ -212,7 +214,8 @@ impl Scene {
         let counters = [take(rng), take(rng)];
         let tables = (paged && rng.below(2) == 0).then(|| take(rng));
         let features: Features = config.extensions;
-        let plan = Plan { features, xlen, level, pointers, counters, tables, lazy };
+        let chases = seed % 2 == 1 && xlen == 64;
+        let plan = Plan { features, xlen, level, pointers, counters, tables, lazy, chases };
         let size = rng.pick(&[0x300, 0x1000, 0x2000, CODE_PAGES * 4096]) as usize;
         let (code, offsets) = Maker::new(&plan, rng).make(size);
         let pool = pool(&features, rng);
@@ -231,6 +234,19 @@ impl Scene {
         };
         for at in (0..DATA_PAGES * 4096).step_by(8) {
             put(&mut ram, DATA + at, &value(rng).to_le_bytes());
+        }
+        if chases {
+            // Most words lead to others. Some do so by addresses that agree in what tables are looked up by.
+            let rng = &mut Rng::new(seed ^ 0x7777);
+            for at in (0..DATA_PAGES * 4096).step_by(8).filter(|_| rng.below(4) != 0).collect::<Vec<_>>() {
+                let to = rng.below(DATA_PAGES * 4096 - 8) & rng.pick(&[!7, !7, !7, !7, !7, !7, !7, !3, !0]);
+                let base = match rng.below(64) {
+                    0 => rng.pick(&[device, hole, rom]),
+                    1..16 if paged => data + rng.pick(&V_DATA_AGAIN),
+                    _ => data,
+                };
+                put(&mut ram, DATA + at, &(base + to).to_le_bytes());
+            }
         }
         put(&mut ram, CODE, &code);
         put(&mut ram, POOL, &pool);
@@ -268,6 +284,12 @@ impl Scene {
                         DATA + (page ^ space) * 4096,
                         V | rights | rng.pick(&[user, user, user, U]) | extra,
                     );
+                }
+                for (turn, again) in (1..).zip(V_DATA_AGAIN).filter(|_| chases) {
+                    for page in 0..DATA_PAGES {
+                        let to = DATA + (page + turn) % DATA_PAGES * 4096;
+                        tables.map(V_DATA + again + page * 4096, to, V | R | W | user | A | D);
+                    }
                 }
                 tables.map(V_HANDLER, S_HANDLER, V | R | X | A | D);
                 tables.map(V_SAVE, S_SAVE, V | R | W | A | D);
