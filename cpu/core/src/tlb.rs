@@ -13,7 +13,7 @@
 //!
 //! Write entries of one host page are chained, so that those of a page that becomes code are found without a sweep.
 //!
-//! Behind the table for fetches stands a [`FetchMap`], which loses nothing but by flushes.
+//! Behind the table for fetches stands a `FetchMap`, which loses nothing but by flushes.
 #![allow(unsafe_code)]
 
 use std::cell::{Cell, RefCell};
