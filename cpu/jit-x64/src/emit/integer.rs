@@ -20,6 +20,12 @@ pub(super) fn are_words(nodes: &[Node], a: Ref, b: Ref) -> bool {
     })
 }
 
+/// Whether a node is the sign of a word.
+pub(super) fn is_sign(nodes: &[Node], node: &Node, words: u16) -> bool {
+    let Node::Binary(Binary::Shr, word, by) = *node else { return false };
+    matches!(nodes.get(by.0 as usize), Some(Node::Const(31))) && is_word(nodes, word, words)
+}
+
 impl Emitter<'_> {
     pub(super) fn binary(&mut self, op: Binary, a: Ref, b: Ref) {
         use Binary::*;
@@ -473,6 +479,12 @@ impl Emitter<'_> {
         if self.loc(value) == Loc::Deferred
             && let Some(&Node::Binary(op, a, b)) = self.unit.nodes.get(value.0 as usize)
         {
+            if op == Binary::Shr {
+                // See `is_sign`.
+                let x = self.reg(a);
+                self.sink.hot.test(D, x, Op::Reg(x));
+                return Cc::S;
+            }
             if op != Binary::And {
                 return self.compare(op, a, b);
             }
@@ -495,7 +507,7 @@ impl Emitter<'_> {
     }
 
     pub(super) fn select(&mut self, cond: Ref, yes: Ref, no: Ref) {
-        let d = self.scratch();
+        let d = self.select_into(cond, yes);
         self.move_to(d, no);
         // Moving an address or a waiting comparison changes flags: before the condition.
         if matches!(self.loc(yes), Loc::Deferred | Loc::Page(_)) {
@@ -503,7 +515,7 @@ impl Emitter<'_> {
             self.move_to(r, yes);
             let cc = self.condition_in_frame(cond);
             self.sink.hot.cmov(cc, d, r);
-            self.bind(d);
+            self.defined(d);
             return;
         }
         let cc = self.condition_in_frame(cond);
@@ -518,7 +530,31 @@ impl Emitter<'_> {
             }
         }
         self.flags_stay(held);
-        self.bind(d);
+        self.defined(d);
+    }
+
+    /// A register for what is selected: that of the slot which it is written to, unless the condition or the first value are
+    /// still read from there when the second is in it.
+    fn select_into(&mut self, cond: Ref, yes: Ref) -> u8 {
+        match self.hint() {
+            Some(slot) if !self.reads(cond, slot) && !self.reads(yes, slot) => self.define(),
+            _ => self.scratch(),
+        }
+    }
+
+    /// Whether making a value reads a slot.
+    fn reads(&self, value: Ref, slot: u16) -> bool {
+        match self.loc(value) {
+            Loc::Slot(at) | Loc::Both(_, at) => at == slot,
+            Loc::Deferred => {
+                let mut found = false;
+                if let Some(node) = self.unit.nodes.get(value.0 as usize) {
+                    node.operands(|operand| found |= self.reads(operand, slot));
+                }
+                found
+            }
+            _ => false,
+        }
     }
 
     /// A condition, after which its operands' temporaries may be used again.

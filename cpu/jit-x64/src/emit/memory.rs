@@ -168,7 +168,7 @@ pub(super) fn group(
             Node::Load { addr, width, .. } => (addr, width, false),
             Node::Store { addr, width, .. } => (addr, width, true),
             // Nor is what a part under a condition finds known behind it.
-            Node::Call(..) | Node::If(_) | Node::EndIf => {
+            Node::Call(..) | Node::Rmw { .. } | Node::CompareExchange(..) | Node::If(_) | Node::EndIf => {
                 open = groups.len();
                 continue;
             }

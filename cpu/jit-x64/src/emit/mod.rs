@@ -355,11 +355,15 @@ fn defers(nodes: &[Node], node: &Node, user: &Node, at: u32, layout: &Layout) ->
         | Node::Skip(cond, _)
             if cond.0 == at =>
         {
-            is_condition(op)
+            is_condition(op) || integer::is_sign(nodes, node, layout.words)
         }
-        Node::Select(cond, yes, no) if cond.0 == at && yes.0 != at && no.0 != at => is_condition(op),
+        Node::Select(cond, yes, no) if cond.0 == at && yes.0 != at && no.0 != at => {
+            is_condition(op) || integer::is_sign(nodes, node, layout.words)
+        }
         // The opposite of a comparison; and bits that are compared with zero.
-        Node::Binary(Eq | Ne, x, zero) if x.0 == at && constant(zero) == Some(0) => is_condition(op),
+        Node::Binary(Eq | Ne, x, zero) if x.0 == at && constant(zero) == Some(0) => {
+            is_condition(op) || integer::is_sign(nodes, node, layout.words)
+        }
         Node::Unary(Unary::Sext32 | Unary::Zext32, _) => match op {
             Add | Sub | Mul => true,
             Shl => constant(b).is_some_and(|amount| amount < 32),
