@@ -61,7 +61,7 @@ impl Source for State {
             float_flags: Slot(slot::FLOAT_FLAGS),
             bits: &[Slot(slot::C), Slot(slot::V)],
             address_bits: 32,
-            words: <Thumb as cpu_jit::Isa>::WORDS,
+            words: slot::WORDS,
             float_rules: cpu_jit::FloatRules::Arm,
         }
     }
@@ -70,7 +70,7 @@ impl Source for State {
         State::mode(self)
     }
 
-    fn is_flat(mode: u32) -> bool {
+    fn is_flat(&self, mode: u32) -> bool {
         mode & mode::FLAT != 0
     }
 
@@ -109,8 +109,7 @@ impl Source for State {
         match number {
             slot::SP => "sp".into(),
             slot::LR => "lr".into(),
-            slot::N => "n".into(),
-            slot::Z => "z".into(),
+            slot::NZ => "nz".into(),
             slot::C => "c".into(),
             slot::V => "v".into(),
             slot::Q => "q".into(),

@@ -42,7 +42,7 @@ pub enum Call {
 impl Isa for Thumb {
     type Call = Call;
     const FLOAT_FLAGS: Option<Slot> = Some(Slot(slot::FLOAT_FLAGS));
-    const WORDS: u16 = cpu_core::frame::SLOTS as u16;
+    const WORDS: u16 = slot::WORDS;
 
     /// Blocks with floating point are recorded only while FPSCR asks for what it asks for at reset.
     fn rounding(&self, rounding: Rounding) -> Rounding {
@@ -120,6 +120,7 @@ impl Guest<Call> for State {
     }
 
     fn set(&self, slot: Slot, value: u64) {
+        debug_assert!(slot.0 >= slot::WORDS || value >> 32 == 0, "{slot:?} is no word: {value:#x}");
         self.set_slot(slot.0, value);
     }
 

@@ -103,10 +103,19 @@ pub trait Arm: cpu_core::Semantics {
         let value = if r == 13 { self.and_imm(value, 0xffff_fffc) } else { value };
         self.set_slot(r as u16, value);
     }
-    /// Sets N and Z for a result.
+    /// Sets N and Z for a result, a word.
     #[inline(always)]
     fn set_nz(&self, result: Self::Value) {
-        self.set_slot(slot::N, result);
-        self.set_slot(slot::Z, result);
+        self.set_slot(slot::NZ, result);
+    }
+    /// N, 0 or 1.
+    #[inline(always)]
+    fn n(&self) -> Self::Value {
+        self.ltu(self.imm(0x7fff_ffff), self.slot(slot::NZ))
+    }
+    /// Zero iff Z is set.
+    #[inline(always)]
+    fn nonzero(&self) -> Self::Value {
+        self.zext32(self.slot(slot::NZ))
     }
 }

@@ -22,8 +22,9 @@ impl State {
     /// APSR: flags, and GE where the DSP extension is there.
     pub(crate) fn apsr(&self) -> u32 {
         let get = |number| self.cell(number).get() as u32;
-        let flags = (get(slot::N) >> 31) << 31
-            | ((get(slot::Z) == 0) as u32) << 30
+        let nz = self.cell(slot::NZ).get();
+        let flags = ((nz > 0x7fff_ffff) as u32) << 31
+            | ((nz as u32 == 0) as u32) << 30
             | (get(slot::C) & 1) << 29
             | (get(slot::V) & 1) << 28
             | (get(slot::Q) & 1) << 27;
@@ -33,8 +34,7 @@ impl State {
     /// Sets N, Z, C and V from bits 31 to 28.
     pub(crate) fn set_nzcv(&self, value: u32) {
         let set = |number, value: u32| self.cell(number).set(value as u64);
-        set(slot::N, value & 1 << 31);
-        set(slot::Z, !value & 1 << 30);
+        self.cell(slot::NZ).set(slot::nz(value >> 31 != 0, value >> 30 & 1 != 0));
         set(slot::C, value >> 29 & 1);
         set(slot::V, value >> 28 & 1);
     }

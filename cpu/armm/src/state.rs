@@ -121,7 +121,7 @@ impl State {
         self.frame.slots.iter().for_each(|cell| cell.set(0));
         // Unknown at reset; so that a debugger sees what gdb's own targets show.
         self.cell(slot::LR).set(0xffff_ffff);
-        self.cell(slot::Z).set(1);
+        self.cell(slot::NZ).set(slot::nz(false, false));
         self.itstate.set(0);
         self.thumb.set(true);
         self.strict.set(!self.config.is_v7m());

@@ -354,7 +354,7 @@ impl Tlb {
             if self.window.is_open()
                 && let Some(paddr) = Window::paddr_of(&self.memory, page)
             {
-                self.window.set_writable(paddr, false);
+                self.window.set_writable(&self.memory, paddr, false);
             }
             let mut at = self.first[chain(page)].get() as usize;
             while let Some(index) = at.checked_sub(1) {
@@ -424,7 +424,7 @@ impl Tlb {
             match page.code {
                 true => entry.close(),
                 // It may have been code before.
-                false => self.window.set_writable(paddr, true),
+                false => self.window.set_writable(&self.memory, paddr, true),
             }
         }
     }
@@ -440,7 +440,7 @@ impl Tlb {
         }
         let paddr = Window::paddr_of(&self.memory, entry.host_page())?;
         if entry.tag.get() != tag && self.memory.page(paddr).is_some_and(|page| !page.code) {
-            self.window.set_writable(paddr, true);
+            self.window.set_writable(&self.memory, paddr, true);
             entry.tag.set(tag);
         }
         Some(paddr | addr & !PAGE)

@@ -77,7 +77,7 @@ impl Window {
         for paddr in (spec.base..spec.base + spec.size).step_by(PAGE_SIZE as usize) {
             self.note(paddr, true);
             if memory.page(paddr).is_some_and(|page| page.code) {
-                self.set_writable(paddr, false);
+                self.set_writable(memory, paddr, false);
             }
         }
     }
@@ -92,7 +92,7 @@ impl Window {
     }
 
     /// Lets stores to the page of `paddr`, which is RAM, pass, or not.
-    pub(crate) fn set_writable(&self, paddr: u64, writable: bool) {
+    pub(crate) fn set_writable(&self, memory: &GuestMemory, paddr: u64, writable: bool) {
         let Some(at) = self.at(paddr & !(PAGE_SIZE - 1), PAGE_SIZE) else { return };
         if !self.note(paddr, writable) {
             return;
@@ -102,11 +102,24 @@ impl Window {
         let done =
             unsafe { rustix::mm::mprotect(at.cast(), PAGE_SIZE as usize, MprotectFlags::READ | write) };
         if done.is_err() && !writable {
-            // The page must not be written: without it, all accesses go the slow way.
-            // SAFETY: as above.
-            let gone = unsafe { rustix::mm::munmap(at.cast(), PAGE_SIZE as usize) };
-            assert!(gone.is_ok(), "the host can not protect guest code");
+            // The host has no room to tell pages apart; and this one must not be written.
+            self.close(memory);
         }
+    }
+
+    /// Shows nothing any more: all accesses go the slow way. Takes no more of the host than there is already, as regions begin and end
+    /// where the host's own mappings do.
+    fn close(&self, memory: &GuestMemory) {
+        for region in memory.regions() {
+            let Some(at) = self.at(region.spec().base, region.spec().size) else { continue };
+            // SAFETY: the range lies in the window, which stays reserved. Compiled code answers every fault there.
+            let closed = unsafe {
+                let flags = MapFlags::PRIVATE | MapFlags::FIXED | MapFlags::NORESERVE;
+                rustix::mm::mmap_anonymous(at.cast(), region.spec().size as usize, ProtFlags::empty(), flags)
+            };
+            assert!(closed.is_ok(), "the host can not protect guest code");
+        }
+        self.base.set(std::ptr::null_mut());
     }
 
     /// The physical address of a page by its host address in `memory`'s own mapping.
@@ -244,6 +257,20 @@ pub(crate) mod tests {
         memory.set_direct(0xffff_d000, false);
         frame.tlb.sync();
         assert_eq!(at(0xffff_dfff), "---s");
+    }
+
+    #[test]
+    fn a_closed_window_shows_nothing_and_stays_so() {
+        let ram = RegionSpec { name: "ram".into(), base: 0x1000, size: 0x3000, kind: MemoryKind::Ram };
+        let memory = GuestMemory::new(vec![ram]).unwrap();
+        let frame = FrameBox::new(memory.clone(), Behind::Window);
+        let base = (&raw const *frame).addr() + Window::DISTANCE;
+        frame.tlb.window.close(&memory);
+        memory.mark_code(0x1000, 4).unwrap();
+        frame.tlb.sync();
+        frame.tlb.window.set_writable(&memory, 0x1000, true);
+        frame.tlb.window.map(&memory);
+        assert!([0, 0x1000, 0x3000, 0x4000].iter().all(|paddr| rights(base + paddr) == "---p"));
     }
 
     #[test]

@@ -143,10 +143,11 @@ impl<I: Isa> Lifter<I> {
         let (instructions, offset, end) = (self.instructions.get(), self.offset.get(), self.end.get());
         self.writes.replace(Some(Vec::new()));
         let whole = body() && self.end.get() == join;
-        let writes = self.writes.take().unwrap_or_default();
+        // None is left where a part under a condition was recorded inside.
+        let writes = self.writes.take();
         let computes = |node: &Node| !node.has_effect() || matches!(node, Node::Start { .. });
         let plain = self.nodes.borrow().iter().skip(nodes).all(computes);
-        if !(whole && plain && writes.len() <= CHOICES) {
+        let Some(writes) = writes.filter(|writes| whole && plain && writes.len() <= CHOICES) else {
             self.nodes.borrow_mut().truncate(nodes);
             self.calls.borrow_mut().truncate(calls);
             self.slots.replace(slots);
@@ -155,7 +156,7 @@ impl<I: Isa> Lifter<I> {
             self.end.set(end);
             self.push(Node::BranchIf(cond, by));
             return false;
-        }
+        };
         for (slot, value) in writes {
             let old = self.get(slot);
             self.set(slot, self.select(cond, old, value));
@@ -167,12 +168,13 @@ impl<I: Isa> Lifter<I> {
         true
     }
 
-    /// The offset of the address that a value is, whatever its high bits; instructions have even ones.
+    /// The offset of the address that a value is. Instructions have even ones, and nothing above 32 bits where registers have not.
     fn address_of(&self, value: Ref) -> Option<i32> {
+        let narrow = if I::WORDS > 0 { 0xffff_ffff << 32 } else { 0 };
         match self.node(value)? {
             Node::Address(offset) => Some(offset),
-            Node::Unary(Unary::Zext32 | Unary::Sext32, inner) => self.address_of(inner),
-            Node::Binary(Binary::And, inner, mask) if self.constant(mask)? | 0xffff_ffff << 32 == !1 => {
+            Node::Unary(Unary::Zext32 | Unary::Sext32, inner) if narrow != 0 => self.address_of(inner),
+            Node::Binary(Binary::And, inner, mask) if self.constant(mask)? | narrow == !1 => {
                 self.address_of(inner)
             }
             _ => None,
@@ -224,16 +226,26 @@ impl<I: Isa> Lifter<I> {
         }
     }
 
-    /// Where the two are the parts of a word that was rotated right: the word, and by how much.
-    fn rotation(&self, a: Ref, b: Ref) -> Option<(Ref, u64)> {
+    /// Where the two are the parts of a word that was rotated right: the word, by how much, and whether the sum is sign-extended or
+    /// zero-extended, as its high part is.
+    fn rotation(&self, a: Ref, b: Ref) -> Option<(Ref, u64, Unary)> {
         let parts = |high: Ref, low: Ref| {
-            let Some(Node::Unary(Unary::Sext32 | Unary::Zext32, left)) = self.node(high) else { return None };
+            let Some(Node::Unary(extends @ (Unary::Sext32 | Unary::Zext32), left)) = self.node(high) else {
+                return None;
+            };
+            let left = match self.node(left) {
+                // As it is in a slot for words.
+                Some(Node::Unary(Unary::Zext32, left)) => left,
+                _ => left,
+            };
             let Some(Node::Binary(Binary::Shl, word, left)) = self.node(left) else { return None };
             let Some(Node::Binary(Binary::Shr, right, by)) = self.node(low) else { return None };
-            let same = right == word
-                || matches!(self.node(right), Some(Node::Unary(Unary::Zext32, same)) if same == word);
+            let same = match self.node(right) {
+                Some(Node::Unary(Unary::Zext32, right)) => right == word,
+                _ => right == word && self.is_word(word),
+            };
             let (left, by) = (self.constant(left)?, self.constant(by)?);
-            (same && (1..32).contains(&by) && left == 32 - by).then_some((word, by))
+            (same && (1..32).contains(&by) && left == 32 - by).then_some((word, by, extends))
         };
         parts(a, b).or_else(|| parts(b, a))
     }
@@ -305,11 +317,11 @@ impl<I: Isa> Lifter<I> {
     /// Where `sign` is the sign of a word that is a difference, and `overflow` whether that overflows: what was subtracted from what.
     /// The two differ where the first is less than the second.
     fn signed_less(&self, sign: Ref, overflow: Ref) -> Option<(Ref, Ref)> {
-        let Some(Node::Binary(Binary::Shr, word, by)) = self.node(sign) else { return None };
+        let Some(Node::Binary(Binary::Ltu, most, word)) = self.node(sign) else { return None };
         let Some(Node::Unary(Unary::Zext32, difference)) = self.node(word) else { return None };
         let Some(Node::Binary(Binary::Sub, a, b)) = self.node(difference) else { return None };
         let same = matches!(self.node(overflow), Some(Node::Binary(Binary::SubOverflows32, c, d)) if (a, b) == (c, d));
-        (same && self.constant(by) == Some(31)).then_some((a, b))
+        (same && self.constant(most) == Some(0x7fff_ffff)).then_some((a, b))
     }
 
     /// Reads a slot.
@@ -390,11 +402,11 @@ impl<I: Isa> Semantics for Lifter<I> {
             (Binary::Add | Binary::Sub | Binary::Or | Binary::Xor | Binary::Shl, _, Some(0)) => a,
             (Binary::Shr | Binary::Sar | Binary::Ror, _, Some(0)) => a,
             (Binary::Or | Binary::Xor | Binary::Add, None, None)
-                if let Some((word, by)) = self.rotation(a, b) =>
+                if let Some((word, by, extends)) = self.rotation(a, b) =>
             {
                 let by = self.imm(by);
                 let rotated = self.push(Node::Binary(Binary::Ror32, word, by));
-                self.unary(Unary::Sext32, rotated)
+                self.unary(extends, rotated)
             }
             (Binary::Add | Binary::Or | Binary::Xor, Some(0), _) => b,
             (Binary::And, _, Some(u64::MAX)) | (Binary::Mul, _, Some(1)) => a,
@@ -608,6 +620,71 @@ mod tests {
             _ => None,
         });
         assert_eq!(exits.collect::<Vec<_>>(), [(false, 4), (true, -0x40)]);
+    }
+
+    struct Words;
+    impl Isa for Words {
+        type Call = ();
+        const WORDS: u16 = 8;
+    }
+
+    /// The last node, of two shifts of a slot put together.
+    fn rotated<I: Isa>(isa: I, extend: fn(&Lifter<I>, Ref) -> Ref, low: fn(&Lifter<I>, Ref) -> Ref) -> Node {
+        let s = Lifter::new(isa);
+        s.start(4);
+        let a = s.get(Slot(1));
+        let high = extend(&s, s.shl(a, s.imm(12)));
+        let both = s.or(high, s.shr(low(&s, a), s.imm(20)));
+        s.node(both).unwrap()
+    }
+
+    #[test]
+    fn two_shifts_of_a_word_are_a_rotation_extended_as_they_were() {
+        use Unary::{Sext32, Zext32};
+        let ror = |node| matches!(node, Node::Binary(Binary::Ror32, ..));
+        assert!(matches!(
+            rotated(Nothing, |s, a| s.unary(Sext32, a), |s, a| s.zext32(a)),
+            Node::Unary(Sext32, _)
+        ));
+        assert!(ror(rotated(Nothing, |s, a| s.unary(Zext32, a), |s, a| s.zext32(a))));
+        assert!(ror(rotated(Words, |s, a| s.unary(Zext32, a), |_, a| a)));
+        let whole = rotated(Nothing, |s, a| s.unary(Sext32, a), |_, a| a);
+        assert!(matches!(whole, Node::Binary(Binary::Or, ..)), "the low part is of all 64 bits");
+    }
+
+    #[test]
+    fn a_return_address_that_lost_its_high_half_is_none() {
+        let target = |extend: fn(&Lifter<Nothing>, Ref) -> Ref| {
+            let s = Lifter::new(Nothing);
+            s.start(4);
+            let target = extend(&s, s.next_pc());
+            assert_eq!(s.jump(s.and_imm(target, !1)), Ok(Next::Jump));
+            matches!(s.finish().nodes.last(), Some(Node::JumpBy(4)))
+        };
+        assert!(target(|_, a| a) && !target(|s, a| s.sext32(a)) && !target(|s, a| s.zext32(a)));
+    }
+
+    #[test]
+    fn what_is_chosen_holds_no_part_under_a_condition() {
+        let s = Lifter::new(Nothing);
+        s.start(4);
+        let a = s.get(Slot(1));
+        assert_eq!(s.branch_if(a, 8), Ok(Next::Jump));
+        let body = |nested: bool| {
+            s.start(4);
+            s.set(Slot(2), s.imm(7));
+            // It comes to nothing.
+            if nested {
+                s.only_if(s.get(Slot(3)), || s.set(Slot(4), s.get(Slot(4))));
+            }
+            true
+        };
+        assert!(!s.choose(8, || body(true)));
+        assert!(matches!(s.look(|nodes| nodes.last().copied()), Some(Node::BranchIf(..))));
+        assert!(s.choose(8, || body(false)));
+        let block = s.finish();
+        assert_eq!((block.verify(), block.instructions), (Ok(()), 2));
+        assert!(matches!(block.nodes.last(), Some(Node::Skip(_, 1))));
     }
 
     #[test]

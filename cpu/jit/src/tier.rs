@@ -30,7 +30,7 @@ pub trait Source: Quick {
     /// What decoded code depends on now, beside its address.
     fn mode(&self) -> u32;
     /// Whether data addresses are physical and unrestricted in that mode ([`Unit::flat`]).
-    fn is_flat(mode: u32) -> bool;
+    fn is_flat(&self, mode: u32) -> bool;
     /// A recorder for blocks of that mode.
     fn lifter(&self, space: &mut Space) -> Lifter<Self::Isa>;
     /// Records the block behind what was recorded; false, without recording anything, if it is one that is not compiled.
@@ -77,7 +77,7 @@ impl<G: Source> Tier<G> {
     /// Compiles blocks by `backend` once they have run `hot` times; 0: at once.
     pub fn new(backend: Box<dyn Backend>, memory: GuestMemory, hot: u32) -> Self {
         Tier {
-            engine: Engine::new(backend, G::layout(), memory),
+            engine: Engine::new(backend, Layout { words: G::Isa::WORDS, ..G::layout() }, memory),
             listing: None,
             hot,
             missed: false,
@@ -216,7 +216,7 @@ impl<G: Source> Tier<G> {
             instructions: lifted.instructions,
             offset,
             behind: offset as i64 + lifted.behind as i64,
-            flat: G::is_flat(place.1),
+            flat: guest.is_flat(place.1),
             mirror: guest.frame().tlb.has_mirror(),
         };
         let flushed = self.engine.stats.flushed;

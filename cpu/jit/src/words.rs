@@ -59,7 +59,7 @@ fn is_signed_word(nodes: &[Node], value: Ref, words: u16, depth: u32) -> bool {
 }
 
 impl<I: Isa> Lifter<I> {
-    fn is_word(&self, value: Ref) -> bool {
+    pub(crate) fn is_word(&self, value: Ref) -> bool {
         self.look(|nodes| is_word(nodes, value, I::WORDS))
     }
 

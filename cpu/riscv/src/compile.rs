@@ -24,12 +24,12 @@ impl<const XLEN: u32> Source for State<XLEN> {
     }
 
     fn mode(&self) -> u32 {
-        // Without a window, memory is not where flat code looks for it.
-        State::mode(self) & if self.windowed.get() { !0 } else { !mode::FLAT }
+        State::mode(self)
     }
 
-    fn is_flat(mode: u32) -> bool {
-        mode & mode::FLAT != 0
+    fn is_flat(&self, mode: u32) -> bool {
+        // Without a window, memory is not where flat code looks for it.
+        mode & mode::FLAT != 0 && self.windowed.get()
     }
 
     fn lifter(&self, space: &mut Space) -> Lifter<Rv<XLEN>> {

@@ -133,6 +133,7 @@ impl<const XLEN: u32> Guest<Call> for State<XLEN> {
     fn set(&self, slot: Slot, value: u64) {
         // Nothing that is lifted writes `x0`.
         debug_assert_ne!(slot, Slot(0));
+        debug_assert!(slot.0 >= Rv::<XLEN>::WORDS || value >> 32 == 0, "{slot:?} is no word: {value:#x}");
         self.slot(slot.0).set(value);
     }
 

@@ -2,7 +2,6 @@
 
 use cpu_core::{Flow, SemanticsExt};
 
-use super::shift::top;
 use crate::semantics::Arm;
 use crate::slot;
 
@@ -11,15 +10,15 @@ use crate::slot;
 pub(crate) fn condition<S: Arm>(s: &S, cond: u8) -> S::Value {
     let zero = s.imm(0);
     let not = |value| s.eq(value, zero);
-    let differs = || s.xor(top(s, s.slot(slot::N)), s.slot(slot::V));
-    let nonzero = || s.ne(s.slot(slot::Z), zero);
+    let differs = || s.xor(s.n(), s.slot(slot::V));
+    let nonzero = || s.ne(s.nonzero(), zero);
     match cond {
-        0 => not(s.slot(slot::Z)),
+        0 => not(s.nonzero()),
         1 => nonzero(),
         2 => s.slot(slot::C),
         3 => not(s.slot(slot::C)),
-        4 => top(s, s.slot(slot::N)),
-        5 => not(top(s, s.slot(slot::N))),
+        4 => s.n(),
+        5 => not(s.n()),
         6 => s.slot(slot::V),
         7 => not(s.slot(slot::V)),
         8 => s.and(s.slot(slot::C), nonzero()),

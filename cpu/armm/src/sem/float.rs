@@ -251,8 +251,10 @@ pub fn vmrs<S: Arm>(s: &S, rd: u8) -> Flow<S> {
 pub fn vmrs_apsr<S: Arm>(s: &S) -> Flow<S> {
     let flags = s.slot(slot::FLOAT_NZCV);
     let bit = |n: u64| s.and_imm(s.shr(flags, s.imm(n)), 1);
-    s.set_slot(slot::N, flags);
-    s.set_slot(slot::Z, s.xor(bit(30), s.imm(1)));
+    // As `slot::nz`.
+    let (n, z) = (bit(31), bit(30));
+    let apart = s.or(s.shl(n, s.imm(31)), s.eq(n, s.imm(0)));
+    s.set_slot(slot::NZ, s.select(z, s.shl(n, s.imm(32)), apart));
     s.set_slot(slot::C, bit(29));
     s.set_slot(slot::V, bit(28));
     s.fall()

@@ -122,7 +122,7 @@ fn parts(nodes: &[Node], loc: &[Loc], addr: Ref) -> (Ref, i32) {
 pub(super) fn defers(nodes: &[Node], node: &Node) -> bool {
     let Node::Binary(Binary::Add, _, by) = *node else { return false };
     // Far from any overflow of what is added to it.
-    let small = |by: u64| (by as i64).unsigned_abs() < 1 << 30;
+    let small = |by: u64| (by as i64).unsigned_abs() < 1 << 20;
     matches!(nodes.get(by.0 as usize), Some(Node::Const(by)) if small(*by))
 }
 
