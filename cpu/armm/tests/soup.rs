@@ -163,13 +163,23 @@ fn contents(rng: &mut Rng, config: &ArmConfig) -> Vec<(u64, Vec<u8>)> {
         code.extend(word.to_le_bytes());
     }
     code.resize(0x120, 0);
-    while code.len() < CODE_SIZE as usize - 4 {
+    while code.len() < CODE_SIZE as usize - 8 {
         let mut id = rng.pick(&available);
         // Most addresses fault.
         for _ in 0..3 {
             if id.flags() & (flags::LOAD | flags::STORE) != 0 {
                 id = rng.pick(&available);
             }
+        }
+        if config.is_v7m() && rng.below(16) == 0 {
+            // A register shifted both ways: lsl.w rd, rm, #by; orr.w or eor.w rd, rd, rm, lsr #(32 - by).
+            let (rd, rm, by) = (rng.below(8) as u16, rng.below(8) as u16, 1 + rng.below(31) as u16);
+            let operands = |by: u16, kind: u16| (by >> 2) << 12 | rd << 8 | (by & 3) << 6 | kind << 4 | rm;
+            let both = rng.pick(&[0xea40, 0xea80]) | rd;
+            for half in [0xea4f, operands(by, 0), both, operands(32 - by, 1)] {
+                code.extend(half.to_le_bytes());
+            }
+            continue;
         }
         let word = match rng.below(12) {
             // IT, so that there is enough of it.

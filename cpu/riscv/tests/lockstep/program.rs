@@ -225,7 +225,13 @@ impl<'a> Maker<'a> {
         let link = self.rng.pick(&[0, 1, 1, 5]);
         let link = if self.reserved(link) { 0 } else { link };
         match self.rng.below(5) {
-            0 if !self.reserved(1) => put!(self, jalr(0, 1, 0)),
+            0 if !self.reserved(1) => {
+                // Now and then, to an address that has lost its high half.
+                if self.plan.xlen == 64 && self.rng.below(4) == 0 {
+                    put!(self, itype(0x1b, 0, 1, 1, 0));
+                }
+                put!(self, jalr(0, 1, 0));
+            }
             0 | 1 => {
                 let via = self.free();
                 self.items.push(Item::Far(link, via, to));
@@ -235,6 +241,17 @@ impl<'a> Maker<'a> {
             }
             _ => self.items.push(Item::To(Id::Jal, Operands { rd: link, ..Operands::ZERO }, to)),
         }
+    }
+
+    /// A register shifted both ways, by amounts that make a rotation of a word.
+    fn shifts(&mut self) {
+        let (of, high, low) = (self.rng.below(32) as u32, self.free() as u32, self.free() as u32);
+        let by = 1 + self.rng.below(31) as i32;
+        let words = if self.plan.xlen == 64 { [0x1b, 0x1b, 0x13] } else { [0x13; 3] };
+        put!(self, itype(self.rng.pick(&words), 1, high, of, by));
+        put!(self, itype(self.rng.pick(&words), 5, low, of, 32 - by));
+        let to = self.free() as u32;
+        put!(self, 0x33 | to << 7 | self.rng.pick(&[0, 4, 6]) << 12 | high << 15 | low << 20);
     }
 
     fn csr(&mut self) {
@@ -401,7 +418,8 @@ impl<'a> Maker<'a> {
                 continue;
             }
             match self.rng.below(100) {
-                0..25 => {
+                0 => self.shifts(),
+                1..25 => {
                     let ids = std::mem::take(&mut self.simple);
                     if let Some((_, word)) = self.any(&ids) {
                         put!(self, word);
