@@ -76,6 +76,13 @@ impl Emitter<'_> {
 
     /// Continues at `offset` from the start of the page where the condition holds, else behind the block.
     pub(super) fn branch(&mut self, cc: Cc, offset: i64) {
+        let head = self.unit.offset as i64;
+        if self.unit.behind == head && offset != head {
+            // A loop goes on by one jump.
+            self.sink.jcc(cc.not(), At::Hot(0));
+            self.go_to(offset);
+            return;
+        }
         match self.is_in_page(offset) {
             Some(offset) if offset == self.unit.offset => {
                 self.sink.jcc(cc, At::Hot(0));
