@@ -440,10 +440,10 @@ impl Emitter<'_> {
         }
     }
 
-    /// A word, without a sign extension that waits.
+    /// A word, without an extension that waits.
     fn word(&self, value: Ref) -> Ref {
         match (self.loc(value), self.unit.nodes.get(value.0 as usize)) {
-            (Loc::Deferred, Some(&Node::Unary(Unary::Sext32, word))) => word,
+            (Loc::Deferred, Some(&Node::Unary(Unary::Sext32 | Unary::Zext32, word))) => word,
             _ => value,
         }
     }
@@ -481,7 +481,8 @@ impl Emitter<'_> {
         {
             if op == Binary::Shr {
                 // See `is_sign`.
-                let x = self.reg(a);
+                let word = self.word(a);
+                let x = self.reg(word);
                 self.sink.hot.test(D, x, Op::Reg(x));
                 return Cc::S;
             }
@@ -494,6 +495,11 @@ impl Emitter<'_> {
             };
             let x = self.reg(a);
             self.sink.hot.test(Q, x, y);
+            return Cc::NE;
+        }
+        if self.loc(value) == Loc::Deferred {
+            debug_assert!(false, "v{} waits for a user that can not make it", value.0);
+            self.too_complex = true;
             return Cc::NE;
         }
         match self.op(value) {
