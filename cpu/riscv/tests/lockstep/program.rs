@@ -254,6 +254,36 @@ impl<'a> Maker<'a> {
         put!(self, 0x33 | to << 7 | self.rng.pick(&[0, 4, 6]) << 12 | high << 15 | low << 20);
     }
 
+    /// A value that goes through one register from operation to operation, so that nobody else sees the steps between.
+    fn chain(&mut self) {
+        let r = self.free();
+        let ids = std::mem::take(&mut self.simple);
+        for step in 0..2 + self.rng.below(4) {
+            let Some((id, word)) = self.any(&ids) else { continue };
+            let mut ops = decode(word, &self.plan.features).map_or(Operands::ZERO, |decoded| decoded.ops);
+            ops.rd = r;
+            match self.rng.below(3) {
+                _ if step == 0 => {}
+                0 => ops.rs2 = r,
+                _ => ops.rs1 = r,
+            }
+            if self.rng.below(2) == 0 {
+                ops.imm = self.rng.pick(&[0, 1, 31, 31, 32, 63, -1]);
+            }
+            self.encode(id, ops);
+        }
+        self.simple = ids;
+        let (id, other) = (self.rng.pick(&[Id::Bne, Id::Beq, Id::Blt, Id::Bge]), self.rng.below(32) as u8);
+        if self.plan.features.contains(Features::ZICOND) && self.rng.below(2) == 0 {
+            let choose = self.rng.pick(&[Id::CzeroEqz, Id::CzeroNez]);
+            self.encode(choose, Operands { rd: r, rs1: other, rs2: r, ..Operands::ZERO });
+            return;
+        }
+        let rs2 = self.rng.pick(&[0, 0, other]);
+        self.items.push(Item::To(id, Operands { rs1: r, rs2, ..Operands::ZERO }, self.items.len() + 3));
+        put!(self, addi(r as u32, 0, 1));
+    }
+
     fn csr(&mut self) {
         let t = self.free();
         let status = if self.plan.level == 3 { 0x300 } else { 0x100 };
@@ -419,7 +449,8 @@ impl<'a> Maker<'a> {
             }
             match self.rng.below(100) {
                 0 => self.shifts(),
-                1..25 => {
+                1..4 => self.chain(),
+                4..25 => {
                     let ids = std::mem::take(&mut self.simple);
                     if let Some((_, word)) = self.any(&ids) {
                         put!(self, word);
