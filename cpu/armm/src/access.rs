@@ -124,7 +124,7 @@ impl State {
             return Ok(value >> (8 * (byte - target) + bit) & 1);
         }
         let who = self.who();
-        let answer = self.bus.with(|bus| (bus.read(&who, addr, width), bus.attention()));
+        let answer = self.bus.read(&who, addr, width);
         let Some((result, attention)) = answer else { return Err(fault) };
         self.after_bus(attention);
         result.map(|value| value & width.mask()).map_err(|_| fault)
@@ -164,10 +164,50 @@ impl State {
             return self.write_as(target, width, new, privileged);
         }
         let who = self.who();
-        let answer = self.bus.with(|bus| (bus.write(&who, addr, width, value), bus.attention()));
+        let answer = self.bus.write(&who, addr, width, value);
         let Some((result, attention)) = answer else { return Err(fault) };
         self.after_bus(attention);
-        result.map_err(|_| fault)
+        result.map(|_| ()).map_err(|_| fault)
+    }
+
+    /// Whether a device is accessed at `addr`, and nothing stops that.
+    fn is_device(&self, addr: u64, width: Width, kind: AccessKind) -> bool {
+        let outside = match self.memory.page(addr) {
+            Some(page) => kind == AccessKind::Write && !page.writable,
+            None => true,
+        };
+        outside
+            && addr >> 32 == 0
+            && addr.is_multiple_of(width.bytes())
+            && !is_private(addr)
+            && self.bit_band(addr).is_none()
+            && self.check_access(addr as u32, width.bytes() as u32, kind, self.privileged()).is_some()
+            && !self.is_watched(addr)
+            && !self.is_unreadable(addr as u32)
+    }
+
+    /// Calls `f` as an instruction does that runs after `done` others of compiled code.
+    fn in_run<R>(&self, done: u64, f: impl FnOnce(&Access) -> R) -> R {
+        let before = self.executed.get();
+        self.executed.set(before.wrapping_add(done));
+        let result = f(&self.who());
+        self.executed.set(before);
+        result
+    }
+
+    pub(crate) fn read_ahead(&self, addr: u64, width: Width, done: u64) -> Option<u64> {
+        if !self.is_device(addr, width, AccessKind::Read) {
+            return None;
+        }
+        self.in_run(done, |who| self.bus.read_ahead(who, addr, width, || self.frame.tlb.stamp()))
+    }
+
+    pub(crate) fn write_ahead(&self, addr: u64, width: Width, value: u64, done: u64) -> Option<()> {
+        if !self.is_device(addr, width, AccessKind::Write) {
+            return None;
+        }
+        let value = (width, value & width.mask());
+        self.in_run(done, |who| self.bus.write_ahead(who, addr, value, || self.frame.tlb.stamp()))
     }
 
     /// Device and system space take aligned accesses only (B3.1, A3.2.1).

@@ -82,6 +82,14 @@ impl Quick for State {
                     || self.quick_store_beside_code(addr, width, value)))
     }
 
+    fn device_load(&self, addr: u64, width: Width, done: u64) -> Option<u64> {
+        self.read_ahead(addr, width, done)
+    }
+
+    fn device_store(&self, addr: u64, width: Width, value: u64, done: u64) -> bool {
+        self.write_ahead(addr, width, value, done).is_some()
+    }
+
     /// No instruction of the profile is one.
     fn quick_rmw(&self, _: Rmw, _: u64, _: Width, _: u64) -> Option<u64> {
         None

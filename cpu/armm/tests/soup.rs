@@ -21,6 +21,15 @@ const RAM_SIZE: u64 = 0x2000;
 /// Answers below 0x40001000, by address and time.
 struct Device {
     written: u64,
+    /// It wants the core to return: a sixteenth of all accesses do.
+    wants: bool,
+}
+
+impl Device {
+    fn note(&mut self, what: u64) {
+        self.written = self.written.rotate_left(7) ^ what;
+        self.wants |= what.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 60 == 0;
+    }
 }
 
 impl Bus for Device {
@@ -28,6 +37,7 @@ impl Bus for Device {
         if paddr >> 12 != 0x4_0000 {
             return Err(BusFault { paddr });
         }
+        self.note(paddr ^ who.now.0 ^ who.pc << 32);
         Ok((paddr ^ who.now.0 ^ self.written).wrapping_mul(0x9e37_79b9) & width.mask())
     }
 
@@ -35,12 +45,12 @@ impl Bus for Device {
         if paddr >> 12 != 0x4_0000 {
             return Err(BusFault { paddr });
         }
-        self.written = self.written.rotate_left(7) ^ paddr ^ value ^ who.now.0 ^ who.pc;
+        self.note(paddr ^ value << 20 ^ who.now.0 ^ who.pc << 32);
         Ok(())
     }
 
     fn attention(&self) -> bool {
-        false
+        self.wants
     }
 
     fn counter(&self) -> Counter {
@@ -80,7 +90,7 @@ impl Side {
         if let Tier::Compiled { hot } = tier {
             core.set_backend(Some(Box::new(X64::new(4 << 20).unwrap())), hot);
         }
-        Side { core, memory, bus: Device { written: 0 }, now: Time::ZERO, cut, cuts: Rng::new(cut) }
+        Side { core, memory, bus: Device { written: 0, wants: false }, now: Time::ZERO, cut, cuts: Rng::new(cut) }
     }
 
     fn prepare(&mut self, contents: &[(u64, Vec<u8>)], seed: u64) {
@@ -118,13 +128,16 @@ impl Side {
                 cut => cut,
             };
             let budget = budget.min(left);
+            self.bus.wants = false;
             let ran = self.core.run(&mut self.bus, self.now, budget);
             assert!(ran.executed <= budget);
             left -= ran.executed;
             self.now = Time(self.now.0 + ran.executed * self.core.period().0);
             match ran.exit {
                 Exit::Breakpoint => self.core.step_over_breakpoint(),
-                Exit::Budget | Exit::Attention if left > 0 => {
+                // Where it stopped for attention is the same in every tier.
+                Exit::Attention => self.bus.written ^= self.now.0,
+                Exit::Budget if left > 0 => {
                     assert!(ran.executed > 0, "a run has to get on");
                 }
                 exit => return (n - left, exit),

@@ -23,6 +23,8 @@ pub struct Frame {
     pub page: Cell<u64>,
     /// Instructions that compiled code may still run.
     pub remaining: Cell<i64>,
+    /// Instructions that compiled code could run when it was entered.
+    pub room: Cell<i64>,
     /// The TLB's number for data accesses (of [`Tlb::context`]).
     pub data_context: Cell<u64>,
     /// The TLB's number for fetches; names everything that decoded code depends on, beside its address.

@@ -393,6 +393,18 @@ impl GuestMemory {
         }
     }
 
+    /// The first address at or behind `addr`, in the same region or at its end, before which everything is zero. Untouched RAM, which
+    /// reading would make the host allocate, is skipped by this.
+    pub fn next_data(&self, addr: u64) -> u64 {
+        let Some(region) = self.region(addr, 1) else { return addr };
+        let (base, size) = (region.spec.base, region.spec.size);
+        match rustix::fs::seek(&region.fd, SeekFrom::Data(addr - base)) {
+            Ok(data) => base + data.clamp(addr - base, size),
+            Err(rustix::io::Errno::NXIO) => base + size,
+            Err(_) => addr,
+        }
+    }
+
     /// Makes all RAM zero again and drops all code. ROM keeps its content.
     pub fn clear(&self) {
         for region in self.regions().iter().filter(|region| region.spec.kind == MemoryKind::Ram) {
@@ -490,6 +502,9 @@ mod tests {
         let mut seen = vec![];
         memory.for_each_page(|addr, page| seen.push((addr, page[0x321])));
         assert_eq!(seen, [(0x8765_4000, 7)]);
+        assert!((0x8700_0001..=0x8765_4000).contains(&memory.next_data(0x8700_0000)));
+        assert_eq!(memory.next_data(0x8765_4321), 0x8765_4321);
+        assert_eq!((memory.next_data(0x8fff_f000), memory.next_data(0x20_0000)), (0x9000_0000, 0x20_0000));
         memory.clear();
         memory.for_each_page(|addr, _| panic!("{addr:#x} is not zero"));
         assert_eq!(memory.read_le(0x8765_4321, 1).unwrap(), 0);

@@ -4,11 +4,18 @@
 use std::cell::Cell;
 use std::ptr::NonNull;
 
-use crate::bus::Bus;
+use crate::bus::{Access, Bus, BusFault, Width};
 
 /// Where instruction meanings, which see the core by `&`, find the bus that [`crate::Core::run`] was given by `&mut`.
 #[derive(Default)]
-pub struct BusScope(Cell<Option<NonNull<dyn Bus>>>);
+pub struct BusScope {
+    bus: Cell<Option<NonNull<dyn Bus>>>,
+    /// What compiled code has done, for the interpreter to find when it runs the instruction again.
+    ahead: Cell<Option<(u64, Done)>>,
+}
+
+/// What came of an access: the value, which a write has none of, and whether the bus wants [attention](Bus::attention).
+pub type Done = (Result<u64, BusFault>, bool);
 
 // SAFETY: the pointer is there only while `enter` borrows this value: when it moves to another thread, it is empty.
 unsafe impl Send for BusScope {}
@@ -19,14 +26,15 @@ impl BusScope {
         struct Leave<'a>(&'a BusScope);
         impl Drop for Leave<'_> {
             fn drop(&mut self) {
-                self.0.0.set(None);
+                self.0.bus.set(None);
             }
         }
         let pointer: NonNull<dyn Bus + '_> = NonNull::from(bus);
         // SAFETY: only the lifetime changes. The pointer is used by `with` only, and it is removed before this function
         // returns or unwinds, while `bus` is still borrowed.
         let pointer: NonNull<dyn Bus + 'static> = unsafe { std::mem::transmute(pointer) };
-        self.0.set(Some(pointer));
+        self.bus.set(Some(pointer));
+        self.ahead.set(None);
         let _leave = Leave(self);
         f()
     }
@@ -34,19 +42,80 @@ impl BusScope {
     /// Calls `f` with the bus; `None` outside of [`BusScope::enter`], or inside of another `with`.
     #[inline]
     pub fn with<R>(&self, f: impl FnOnce(&mut dyn Bus) -> R) -> Option<R> {
-        let mut pointer = self.0.take()?;
+        let mut pointer = self.bus.take()?;
         // SAFETY: the pointer comes from the exclusive borrow that `enter` holds, and taking it out of the cell makes this
         // the only use of it.
         let result = f(unsafe { pointer.as_mut() });
-        self.0.set(Some(pointer));
+        self.bus.set(Some(pointer));
         Some(result)
+    }
+
+    /// Reads, unless compiled code already has. `None` as in [`BusScope::with`].
+    pub fn read(&self, who: &Access, paddr: u64, width: Width) -> Option<Done> {
+        match self.done(paddr) {
+            Some(done) => Some(done),
+            None => self.with(|bus| (bus.read(who, paddr, width), bus.attention())),
+        }
+    }
+
+    /// Writes, unless compiled code already has. `None` as in [`BusScope::with`].
+    pub fn write(&self, who: &Access, paddr: u64, width: Width, value: u64) -> Option<Done> {
+        match self.done(paddr) {
+            Some(done) => Some(done),
+            None => self.with(|bus| (bus.write(who, paddr, width, value).map(|()| 0), bus.attention())),
+        }
+    }
+
+    fn done(&self, paddr: u64) -> Option<Done> {
+        let (at, done) = self.ahead.take()?;
+        debug_assert_eq!(at, paddr, "the interpreter does something else than compiled code did");
+        Some(done)
+    }
+
+    /// Reads in the middle of compiled code, which goes on with the value. `None` where it has to be left instead, as the access
+    /// faulted, wants attention, or changed what `stamp` gives: then the interpreter, which has to run the same instruction next,
+    /// finds the access done by [`BusScope::read`].
+    pub fn read_ahead<S: PartialEq>(
+        &self,
+        who: &Access,
+        paddr: u64,
+        width: Width,
+        stamp: impl Fn() -> S,
+    ) -> Option<u64> {
+        let before = stamp();
+        let done = self.with(|bus| (bus.read(who, paddr, width), bus.attention()))?;
+        self.keep(paddr, done, before == stamp()).map(|value| value & width.mask())
+    }
+
+    /// As [`BusScope::read_ahead`], for a write.
+    pub fn write_ahead<S: PartialEq>(
+        &self,
+        who: &Access,
+        paddr: u64,
+        (width, value): (Width, u64),
+        stamp: impl Fn() -> S,
+    ) -> Option<()> {
+        let before = stamp();
+        let done = self.with(|bus| (bus.write(who, paddr, width, value).map(|()| 0), bus.attention()))?;
+        self.keep(paddr, done, before == stamp()).map(|_| ())
+    }
+
+    fn keep(&self, paddr: u64, done: Done, quiet: bool) -> Option<u64> {
+        match done {
+            (Ok(value), false) if quiet => Some(value),
+            _ => {
+                self.ahead.set(Some((paddr, done)));
+                None
+            }
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bus::{Access, BusFault, Counter, Width};
+    use crate::bus::Counter;
+    use crate::time::Time;
 
     struct Count(u64);
 
@@ -77,6 +146,21 @@ mod tests {
         });
         assert_eq!(seen, (Some(7), Some(true)));
         assert!(scope.with(|_| ()).is_none());
+    }
+
+    #[test]
+    fn what_compiled_code_read_is_not_read_again_where_it_is_left() {
+        let (scope, who) = (BusScope::default(), Access { core: 0, now: Time(0), pc: 0 });
+        let mut bus = Count(0);
+        let read = || scope.read(&who, 8, Width::B4);
+        let ahead = || scope.read_ahead(&who, 8, Width::B4, || 0);
+        let seen = scope.enter(&mut bus, || (ahead(), ahead(), read(), read()));
+        assert_eq!(seen, (Some(1), None, Some((Ok(2), true)), Some((Ok(3), true))));
+        let write = || scope.write(&who, 8, Width::B4, 0);
+        let seen =
+            scope.enter(&mut bus, || (scope.write_ahead(&who, 8, (Width::B4, 0), || 0), write(), read()));
+        let fault = Err(BusFault { paddr: 8 });
+        assert_eq!(seen, (None, Some((fault, true)), Some((Ok(4), true))));
     }
 
     #[test]

@@ -103,6 +103,10 @@ struct FetchEntry {
     paddr: Cell<u64>,
 }
 
+/// Differs from an earlier one if translations, code or the memory map have changed in between.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub struct Stamp([u64; 4]);
+
 /// One core's TLB. It lives in a [`Frame`], where its tables are at fixed offsets. Lookups take the number of a context, which
 /// is never 0.
 #[repr(C)]
@@ -242,6 +246,13 @@ impl Tlb {
     /// Whether a few new contexts can be numbered without a flush of everything.
     pub fn has_room(&self) -> bool {
         self.last_id.get() + 4 * ID_STEP <= MAX_ID
+    }
+
+    /// What compiled code relies on while it runs.
+    #[inline]
+    pub fn stamp(&self) -> Stamp {
+        let memory = &self.memory;
+        Stamp([self.flushes.get(), memory.changed_epoch(), memory.code_epoch(), memory.map_epoch()])
     }
 
     /// Changes with every flush, whatever its extent: contexts must be asked for again, and translations that

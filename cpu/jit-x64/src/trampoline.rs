@@ -1,12 +1,13 @@
 //! The code that all blocks share: the way in, the ways out, and calls of helpers.
 //!
 //! Where a helper fails, the block is left with the state as it is before the instruction. Every place that may do so
-//! says which instruction that is by a number in [`places::WHY`]: [`describe`].
+//! says which instruction that is by a number in [`places::WHY`]: [`cpu_jit::site`].
 
 use dynasm::dynasm;
 use dynasmrt::DynasmApi;
 
 use cpu_jit::helpers::{Helper, Helpers};
+use cpu_jit::site::SOLE;
 
 use crate::asm::{BIAS, Op, reg};
 use crate::places::{self, ARG0, ARG1, PAGE, PC, Place, Places, WHY};
@@ -14,11 +15,6 @@ use crate::sink::{Bytes, Cc};
 
 /// What the bits of MXCSR are without any flag: all exceptions masked, round to nearest even.
 pub const MXCSR: i32 = 0x1f80;
-
-/// The instruction at `offset` in the page, and how many of the block's instructions have not run before it.
-pub fn describe(offset: u32, left: u32) -> u32 {
-    offset << 8 | left & 0xff
-}
 
 /// Reasons to leave, as [`places::WHY`] has them at the end.
 pub const REASONS: [cpu_jit::Exit; 4] =
@@ -33,7 +29,7 @@ pub struct Trampolines {
     pub follow: usize,
     /// The program counter is set.
     pub lookup: usize,
-    /// `eax`: what [`describe`] gave.
+    /// `eax`: the number of a [`Site`](cpu_jit::site::Site).
     pub interpret: usize,
     /// `eax`: offset in the page.
     pub budget: usize,
@@ -158,7 +154,8 @@ pub fn emit(b: &mut Bytes, places: &Places, helpers: &Helpers, base: u64) -> Tra
     because(b, cpu_jit::Exit::Budget);
     jmp(b, exit);
     let described = |b: &mut Bytes, exit: usize| {
-        dynasm!(b ; .arch x64 ; mov ecx, eax ; and ecx, DWORD 0xff ; add r15, rcx ; shr eax, BYTE 8);
+        dynasm!(b ; .arch x64 ; mov ecx, eax ; and ecx, DWORD 0xff ;
+            add r15, rcx ; shr eax, BYTE 8 ; and eax, DWORD (SOLE >> 8) as i32 - 1);
         to_page(b);
         because(b, cpu_jit::Exit::Interpret);
         jmp(b, exit);
@@ -171,8 +168,8 @@ pub fn emit(b: &mut Bytes, places: &Places, helpers: &Helpers, base: u64) -> Tra
     described(b, exit_stored);
 
     for (i, bytes) in [1, 2, 4, 8].into_iter().enumerate() {
-        t.load[i] = call(b, places, failed, helpers.load, Some(bytes), Flags::Untouched);
-        t.store[i] = call(b, places, failed, helpers.store, Some(bytes), Flags::Untouched);
+        t.load[i] = call(b, places, failed, helpers.load, Some(bytes), Flags::Kept);
+        t.store[i] = call(b, places, failed, helpers.store, Some(bytes), Flags::Kept);
     }
     t.rmw = call(b, places, failed, helpers.rmw, None, Flags::Untouched);
     t.compare_exchange = call(b, places, failed, helpers.compare_exchange, None, Flags::Untouched);
@@ -193,7 +190,7 @@ pub fn emit(b: &mut Bytes, places: &Places, helpers: &Helpers, base: u64) -> Tra
 enum Flags {
     /// The helper has no floating-point arithmetic.
     Untouched,
-    /// They are kept from the helper's own arithmetic.
+    /// They are kept from the helper's own arithmetic, or a device's.
     Kept,
     /// They are handed to the helper, and are clear afterwards.
     Given {

@@ -296,6 +296,7 @@ impl<G: Quick> Engine<G> {
         let frame = guest.frame();
         frame.page.set(frame.pc.get() & !(PAGE_SIZE - 1));
         let before = frame.remaining.get();
+        frame.room.set(before);
         // SAFETY: codes come from `compile` and are void after `clear` and `drop_changed`, by `generation`; the helpers are
         // those of `G`.
         let (exit, flags) = unsafe { self.backend.enter(frame, (guest as *const G).cast(), code) };

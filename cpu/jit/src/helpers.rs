@@ -1,11 +1,15 @@
 //! What compiled code calls: the guest's own functions behind plain addresses.
 #![allow(unsafe_code)]
 
+use cpu_core::tlb::Stamp;
 use cpu_core::{FloatFormat, FloatOp, Frame, Rmw, Rounding, Width};
 use cpu_fp::Round;
 
-/// A guest as compiled code needs it. Nothing here may raise an exception, reach a device, or change code that may be
-/// running: what would is answered by `None` (or false), without effect, and the interpreter runs the instruction.
+use crate::site::Site;
+
+/// A guest as compiled code needs it. Nothing here may raise an exception, change code that may be running, or, but for
+/// [`Quick::device_load`] and [`Quick::device_store`], reach a device: what would is answered by `None` (or false), without effect, and
+/// the interpreter runs the instruction.
 pub trait Quick {
     /// Where its registers are.
     fn frame(&self) -> &Frame;
@@ -13,6 +17,11 @@ pub trait Quick {
     fn quick_load(&self, addr: u64, width: Width) -> Option<u64>;
     /// Stores to memory.
     fn quick_store(&self, addr: u64, width: Width, value: u64) -> bool;
+    /// Loads from a device, after `done` instructions since compiled code was entered; [`Frame::pc`] is set. `None` without effect,
+    /// or with the access done where the interpreter, which runs the instruction next, finds it ([`cpu_core::BusScope::read_ahead`]).
+    fn device_load(&self, addr: u64, width: Width, done: u64) -> Option<u64>;
+    /// Stores to a device, as [`Quick::device_load`].
+    fn device_store(&self, addr: u64, width: Width, value: u64, done: u64) -> bool;
     /// Reads, changes and writes memory; gives the old value, sign-extended.
     fn quick_rmw(&self, op: Rmw, addr: u64, width: Width, value: u64) -> Option<u64>;
     /// Compares and swaps; gives the old value, sign-extended.
@@ -161,6 +170,17 @@ fn width(code: u64) -> Width {
     Width::from_bytes(code & 0xff).unwrap_or(Width::B8)
 }
 
+/// How many instructions have run before one that may access a device, if it may; `stamp` is from before it began.
+fn done_at_device<G: Quick>(g: &G, stamp: Stamp) -> Option<u64> {
+    let frame = g.frame();
+    let site = Site::caller(frame);
+    if !site.sole || stamp != frame.tlb.stamp() {
+        return None;
+    }
+    frame.pc.set(frame.page.get() + site.offset as u64);
+    Some(site.done(frame))
+}
+
 macro_rules! helper {
     ($($name:ident($guest:ident, $a:ident, $b:ident, $code:ident) = $value:expr;)*) => {$(
         unsafe extern "C" fn $name<G: Quick>(pointer: *const (), $a: u64, $b: u64, $code: u64) -> Answer {
@@ -173,11 +193,18 @@ macro_rules! helper {
 
 helper! {
     load(g, addr, _b, code) = {
+        let stamp = g.frame().tlb.stamp();
         let value = g.quick_load(addr, width(code));
+        let value = value.or_else(|| g.device_load(addr, width(code), done_at_device(g, stamp)?));
         g.frame().tlb.warm(addr);
         answer(value)
     };
-    store(g, addr, value, code) = Answer { value: 0, ok: g.quick_store(addr, width(code), value) as u64 };
+    store(g, addr, value, code) = {
+        let stamp = g.frame().tlb.stamp();
+        let stores = g.quick_store(addr, width(code), value)
+            || done_at_device(g, stamp).is_some_and(|done| g.device_store(addr, width(code), value, done));
+        Answer { value: 0, ok: stores as u64 }
+    };
     rmw(g, addr, value, code) = {
         let op = RMW.get((code >> 8) as usize).copied().unwrap_or(Rmw::Swap);
         answer(g.quick_rmw(op, addr, width(code), value))

@@ -11,15 +11,15 @@
 //! * [`interp`]: runs a block, node by node: the definition of what nodes mean, which a back end has to match.
 //! * [`engine`]: compiled blocks by physical address, their links and invalidation.
 //! * [`backend`]: what a host architecture has to offer for that; [`helpers`]: what compiled code calls.
-//! * [`tier`]: which blocks of a core are compiled, and running them; `trace`: which of them as one.
+//! * [`tier`]: which blocks of a core are compiled, and running them; `trace`: which of them as one; [`site`]: where in them help is needed.
 //! * [`listing`]: compiled blocks as text. `words`: what is known of 32-bit values.
 //!
 //! No instruction set and no host architecture is named here. An ISA says what its slots are and which operations it
 //! calls rather than lifts ([`Isa`]); its crate implements its own sub-trait of `Semantics` for [`lift::Lifter`].
 //!
 //! Compiled code does what the interpreter does, to the instruction: it counts instructions and stops before a block
-//! that holds more than may still run, and an instruction that would trap, reach a device or change code is left to the
-//! interpreter, with the state as it is before it.
+//! that holds more than may still run, and an instruction that would trap or change code is left to the interpreter, with the
+//! state as it is before it. So is one that reaches a device, unless that access is all that it does, and nothing comes of it for the core.
 //!
 //! What it leaves out: what is compiled as one is straight code with ways out, and a loop is a link between such units or
 //! back to a unit's own head; nothing is kept from one to the next but the slots in host registers. They are compiled
@@ -35,6 +35,7 @@ pub mod listing;
 pub mod passes;
 mod patience;
 mod print;
+pub mod site;
 pub mod tier;
 mod trace;
 mod words;

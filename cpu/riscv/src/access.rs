@@ -66,7 +66,7 @@ impl<const XLEN: u32> State<XLEN> {
             return Err(self.raise(access_fault(kind), addr));
         }
         let who = self.who();
-        let answer = self.bus.with(|bus| (bus.read(&who, paddr, width), bus.attention()));
+        let answer = self.bus.read(&who, paddr, width);
         let Some((result, attention)) = answer else {
             return Err(self.raise(access_fault(kind), addr));
         };
@@ -128,12 +128,46 @@ impl<const XLEN: u32> State<XLEN> {
         }
         let who = self.who();
         let value = value & width.mask();
-        let answer = self.bus.with(|bus| (bus.write(&who, paddr, width, value), bus.attention()));
+        let answer = self.bus.write(&who, paddr, width, value);
         let Some((result, attention)) = answer else {
             return Err(self.raise(access_fault(kind), addr));
         };
         self.after_bus(attention);
-        result.map_err(|_| self.raise(access_fault(kind), addr))
+        result.map(|_| ()).map_err(|_| self.raise(access_fault(kind), addr))
+    }
+
+    /// The physical address of a device that is accessed at `addr`, if nothing stops that.
+    fn device_at(&self, addr: u64, width: Width, kind: AccessKind) -> Option<u64> {
+        if !Self::in_page(addr, width) {
+            return None;
+        }
+        let before = self.frame.tlb.stamp();
+        let paddr = self.translate(addr, kind, width.bytes(), true).ok()?.paddr;
+        let outside = match self.memory.page(paddr) {
+            Some(page) => kind == AccessKind::Write && !page.writable,
+            None => true,
+        };
+        (outside && paddr % width.bytes() == 0 && before == self.frame.tlb.stamp()).then_some(paddr)
+    }
+
+    /// Calls `f` as an instruction does that runs after `done` others of compiled code.
+    fn in_run<R>(&self, done: u64, f: impl FnOnce(&Access) -> R) -> R {
+        let before = self.executed.get();
+        self.executed.set(before.wrapping_add(done));
+        let result = f(&self.who());
+        self.executed.set(before);
+        result
+    }
+
+    pub(crate) fn read_ahead(&self, addr: u64, width: Width, done: u64) -> Option<u64> {
+        let paddr = self.device_at(addr, width, AccessKind::Read)?;
+        self.in_run(done, |who| self.bus.read_ahead(who, paddr, width, || self.frame.tlb.stamp()))
+    }
+
+    pub(crate) fn write_ahead(&self, addr: u64, width: Width, value: u64, done: u64) -> Option<()> {
+        let paddr = self.device_at(addr, width, AccessKind::Write)?;
+        let value = (width, value & width.mask());
+        self.in_run(done, |who| self.bus.write_ahead(who, paddr, value, || self.frame.tlb.stamp()))
     }
 
     /// Writes to RAM; where that was code, the block that runs may be stale.

@@ -168,6 +168,14 @@ impl<const XLEN: u32> Quick for State<XLEN> {
                     || self.quick_store_beside_code(addr, width, value)))
     }
 
+    fn device_load(&self, addr: u64, width: Width, done: u64) -> Option<u64> {
+        self.read_ahead(addr, width, done)
+    }
+
+    fn device_store(&self, addr: u64, width: Width, value: u64, done: u64) -> bool {
+        self.write_ahead(addr, width, value, done).is_some()
+    }
+
     fn quick_rmw(&self, op: Rmw, addr: u64, width: Width, value: u64) -> Option<u64> {
         let old = self.quick_for_store(addr, width)?;
         let new = op.eval(old, width.sign_extend(value));

@@ -285,7 +285,7 @@ impl Emitter<'_> {
 
     /// The rest of the cold part of an access: its address as an operand of the helper.
     fn slow_address(&mut self, found: &Found, base: u8, offset: i32) {
-        let (why, size) = (self.here(), self.address_size());
+        let (why, size) = (self.site(self.is_sole()).number(), self.address_size());
         let cold = &mut self.sink.cold;
         let address = if offset == 0 {
             base
@@ -295,6 +295,28 @@ impl Emitter<'_> {
         };
         cold.mov_home(ARG0, Op::Reg(address));
         cold.set_home32(WHY, why);
+    }
+
+    /// Whether the access that is emitted is the only one of its instruction, which nothing stops afterwards.
+    fn is_sole(&self) -> bool {
+        let (before, rest) = self.unit.nodes.split_at_checked(self.at as usize).unwrap_or_default();
+        let begins = |node: &&Node| matches!(node, Node::Start { .. });
+        let goes = |node: &Node| {
+            !node.may_stop()
+                || matches!(node, Node::JumpBy(..) | Node::Jump(..) | Node::BranchIf(..) | Node::ExitIf(..))
+        };
+        let reaches = |node: &Node| {
+            matches!(
+                node,
+                Node::Load { .. }
+                    | Node::Store { .. }
+                    | Node::Rmw { .. }
+                    | Node::CompareExchange(..)
+                    | Node::Call(..)
+            )
+        };
+        let first = before.iter().rev().take_while(|node| !begins(node)).all(|node| !reaches(node));
+        first && rest.iter().skip(1).take_while(|node| !begins(node)).all(goes)
     }
 
     /// Calls a helper for an access, from the cold part. It may enter translations in the place of others: what groups found is to be

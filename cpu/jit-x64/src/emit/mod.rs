@@ -15,12 +15,13 @@ mod values;
 
 use cpu_core::{Binary, Unary};
 use cpu_jit::ir::{Node, Ref};
+use cpu_jit::site::Site;
 use cpu_jit::{Layout, Unit};
 
 use crate::asm::Op;
 use crate::places::{self, Place, Places};
 use crate::sink::{At, Cc, Sink};
-use crate::trampoline::{Trampolines, describe};
+use crate::trampoline::Trampolines;
 
 /// Where a value is.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
@@ -257,9 +258,14 @@ impl<'a> Emitter<'a> {
         }
     }
 
+    /// The instruction that is emitted.
+    fn site(&self, sole: bool) -> Site {
+        Site { offset: self.offset, left: self.unit.instructions - self.index, sole }
+    }
+
     /// The number that names the instruction that is emitted.
     fn here(&self) -> u32 {
-        describe(self.offset, self.unit.instructions - self.index)
+        self.site(false).number()
     }
 
     fn fixed(&self, offset: usize) -> At {

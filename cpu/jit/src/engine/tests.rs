@@ -98,6 +98,14 @@ impl Quick for Guest {
     fn quick_store(&self, _: u64, _: Width, _: u64) -> bool {
         false
     }
+    fn device_load(&self, _: u64, _: Width, _: u64) -> Option<u64> {
+        None
+    }
+
+    fn device_store(&self, _: u64, _: Width, _: u64, _: u64) -> bool {
+        false
+    }
+
     fn quick_rmw(&self, _: Rmw, _: u64, _: Width, _: u64) -> Option<u64> {
         None
     }

@@ -151,11 +151,21 @@ impl State {
                 continue;
             }
             let addr = base + self.offset;
+            let zeros = (memory.next_data(addr) - addr).min(left);
+            if zeros > 0 {
+                self.offset += zeros;
+                left -= zeros;
+                continue;
+            }
             let part = (buffer.len() as u64).min(size - self.offset);
             self.offset += part;
             left = left.saturating_sub(part);
             let part = buffer.get_mut(..part as usize)?;
             memory.read(addr, part).ok()?;
+            // Without an end before the last word, this is done many words at a time.
+            if !part.chunks_exact(4).fold(false, |any, word| any | (word == &ID[..4])) {
+                continue;
+            }
             // The block is aligned as the pointers in it are.
             let starts = part.chunks_exact(4).enumerate().filter(|(_, word)| *word == &ID[..4]);
             let found =
