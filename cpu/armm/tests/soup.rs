@@ -90,7 +90,14 @@ impl Side {
         if let Tier::Compiled { hot } = tier {
             core.set_backend(Some(Box::new(X64::new(4 << 20).unwrap())), hot);
         }
-        Side { core, memory, bus: Device { written: 0, wants: false }, now: Time::ZERO, cut, cuts: Rng::new(cut) }
+        Side {
+            core,
+            memory,
+            bus: Device { written: 0, wants: false },
+            now: Time::ZERO,
+            cut,
+            cuts: Rng::new(cut),
+        }
     }
 
     fn prepare(&mut self, contents: &[(u64, Vec<u8>)], seed: u64) {

@@ -4,6 +4,7 @@ use cpu_core::{Access, Bus, BusFault, Counter, GuestMemory, Time, Width};
 use devices_core::services::{Message, Services};
 use devices_core::wires::Signal;
 use devices_core::{At, Ctx, Device, DeviceId, HostInput, Target};
+use std::cell::Cell;
 
 /// A device in its place.
 pub struct Slot {
@@ -43,6 +44,8 @@ pub struct SystemBus {
     /// What they share.
     pub services: Services,
     map: Vec<Mapping>,
+    /// Where in `map` was found last: most often, it is the same again.
+    recent: Cell<usize>,
     /// Devices that want to know what others publish.
     listeners: Vec<DeviceId>,
     core_signals: Vec<(usize, u32, bool)>,
@@ -67,6 +70,7 @@ impl SystemBus {
             slots: Vec::new(),
             services: Services::new(memory, counter_hz),
             map: Vec::new(),
+            recent: Cell::new(0),
             listeners: Vec::new(),
             core_signals: Vec::new(),
             last_access: None,
@@ -186,8 +190,12 @@ impl SystemBus {
 
     /// As [`SystemBus::find`], for `bytes` bytes that all belong to the device.
     fn find_range(&self, paddr: u64, bytes: u64) -> Option<(DeviceId, At)> {
-        let after = self.map.partition_point(|mapping| mapping.base <= paddr);
-        let mapping = self.map.get(after.checked_sub(1)?)?;
+        let starts = |at: usize| self.map.get(at).is_some_and(|mapping| mapping.base <= paddr);
+        if !starts(self.recent.get()) || starts(self.recent.get() + 1) {
+            let after = self.map.partition_point(|mapping| mapping.base <= paddr);
+            self.recent.set(after.checked_sub(1)?);
+        }
+        let mapping = self.map.get(self.recent.get())?;
         let offset = paddr - mapping.base;
         (offset < mapping.size && bytes <= mapping.size - offset)
             .then_some((mapping.device, At { region: mapping.region, offset }))
