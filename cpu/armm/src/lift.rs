@@ -43,6 +43,7 @@ impl Isa for Thumb {
     type Call = Call;
     const FLOAT_FLAGS: Option<Slot> = Some(Slot(slot::FLOAT_FLAGS));
     const WORDS: u16 = slot::WORDS;
+    const CLEAR: Option<Slot> = Some(Slot(slot::ITSTATE));
 
     /// Blocks with floating point are recorded only while FPSCR asks for what it asks for at reset.
     fn rounding(&self, rounding: Rounding) -> Rounding {

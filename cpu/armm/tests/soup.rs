@@ -201,6 +201,19 @@ fn contents(rng: &mut Rng, config: &ArmConfig) -> Vec<(u64, Vec<u8>)> {
             }
             continue;
         }
+        if config.is_v7m() && rng.below(16) == 0 {
+            // A register made in one way or the other, with 16-bit instructions: ite or itt, then lsrs, adds or mvns of it.
+            let (r, cond) = (rng.below(8) as u16, rng.below(14) as u16);
+            let other = if rng.below(4) == 0 { cond & 1 } else { !cond & 1 };
+            code.extend((0xbf04 | cond << 4 | other << 3).to_le_bytes());
+            for _ in 0..2 {
+                let from = if rng.below(3) == 0 { rng.below(8) as u16 } else { r };
+                let by = rng.below(32) as u16;
+                let half = rng.pick(&[0x0800 | by << 6, 0x1800 | (by & 7) << 6, 0x43c0]) | from << 3 | r;
+                code.extend(half.to_le_bytes());
+            }
+            continue;
+        }
         let word = match rng.below(12) {
             // IT, so that there is enough of it.
             0 if config.is_v7m() => 0xbf01 + rng.below(0xdf) as u32,

@@ -246,6 +246,20 @@ impl Bytes {
         }
     }
 
+    /// `d = a + (b << scale) + disp`
+    pub fn lea_all(&mut self, size: Size, d: u8, (a, b, scale): (u8, u8, u8), disp: i32) {
+        match (size, scale) {
+            (Size::Q, 0) => dynasm!(self ; .arch x64 ; lea Rq(d), [DWORD Rq(a) + Rq(b) + disp]),
+            (Size::Q, 1) => dynasm!(self ; .arch x64 ; lea Rq(d), [DWORD Rq(a) + Rq(b) * 2 + disp]),
+            (Size::Q, 2) => dynasm!(self ; .arch x64 ; lea Rq(d), [DWORD Rq(a) + Rq(b) * 4 + disp]),
+            (Size::Q, _) => dynasm!(self ; .arch x64 ; lea Rq(d), [DWORD Rq(a) + Rq(b) * 8 + disp]),
+            (Size::D, 0) => dynasm!(self ; .arch x64 ; lea Rd(d), [DWORD Rq(a) + Rq(b) + disp]),
+            (Size::D, 1) => dynasm!(self ; .arch x64 ; lea Rd(d), [DWORD Rq(a) + Rq(b) * 2 + disp]),
+            (Size::D, 2) => dynasm!(self ; .arch x64 ; lea Rd(d), [DWORD Rq(a) + Rq(b) * 4 + disp]),
+            (Size::D, _) => dynasm!(self ; .arch x64 ; lea Rd(d), [DWORD Rq(a) + Rq(b) * 8 + disp]),
+        }
+    }
+
     /// `d = 2 * a + disp`, of words.
     pub fn lea_twice(&mut self, d: u8, a: u8, disp: i32) {
         dynasm!(self ; .arch x64 ; lea Rd(d), [DWORD Rq(a) + Rq(a) + disp]);

@@ -27,7 +27,7 @@ pub struct Trampolines {
     pub enter: usize,
     /// `eax`: offset in the page.
     pub follow: usize,
-    /// The program counter is set.
+    /// `rcx`: the address.
     pub lookup: usize,
     /// `eax`: the number of a [`Site`](cpu_jit::site::Site).
     pub interpret: usize,
@@ -114,6 +114,8 @@ pub fn emit(b: &mut Bytes, places: &Places, helpers: &Helpers, base: u64) -> Tra
     );
     b.mov(reg::R15, Op::Home(places::REMAINING));
     pins(b, places, true);
+    // As behind a jump by the cache: what was retired leads to `lookup`.
+    b.mov(reg::RCX, Op::Home(PC));
     dynasm!(b ; .arch x64 ; jmp rdx);
 
     // The common way out, with pinned registers to store, and behind that.
@@ -147,6 +149,7 @@ pub fn emit(b: &mut Bytes, places: &Places, helpers: &Helpers, base: u64) -> Tra
     because(b, cpu_jit::Exit::Follow);
     jmp(b, exit);
     t.lookup = b.0.len();
+    b.mov_home(PC, Op::Reg(reg::RCX));
     because(b, cpu_jit::Exit::Lookup);
     jmp(b, exit);
     t.budget = b.0.len();

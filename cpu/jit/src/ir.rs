@@ -221,6 +221,8 @@ pub struct Block<C> {
     pub instructions: u32,
     /// Offset behind the last one from the first: where control goes on unless a node says otherwise.
     pub behind: i32,
+    /// A slot that is zero at the start.
+    pub clear: Option<Slot>,
 }
 
 impl<C> Block<C> {

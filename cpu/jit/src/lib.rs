@@ -58,6 +58,9 @@ pub trait Isa {
     /// Slots with lower numbers hold nothing above their low 32 bits.
     const WORDS: u16 = 0;
 
+    /// A slot that is zero wherever a block starts.
+    const CLEAR: Option<Slot> = None;
+
     /// What a rounding comes to where it is recorded.
     fn rounding(&self, rounding: cpu_core::Rounding) -> cpu_core::Rounding {
         rounding

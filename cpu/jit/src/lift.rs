@@ -10,6 +10,10 @@ use cpu_core::{Binary, FloatFormat, FloatOp, Flow, Next, Rmw, Rounding, Semantic
 use crate::Isa;
 use crate::ir::{Block, Node, Ref, Slot};
 
+mod conditions;
+
+use conditions::Assumed;
+
 /// The recorded instruction has ended the block with an exception.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
 pub struct Ended(());
@@ -194,6 +198,7 @@ impl<I: Isa> Lifter<I> {
             calls: self.calls.into_inner(),
             instructions: self.instructions.get(),
             behind: self.end.get(),
+            clear: I::CLEAR,
         }
     }
 
@@ -263,6 +268,13 @@ impl<I: Isa> Lifter<I> {
             }
             None => {}
         }
+        let assumed = self.assume(cond);
+        let result = self.record_under(cond, &assumed, body);
+        self.assume_no_more(&assumed);
+        result
+    }
+
+    fn record_under<R>(&self, cond: Ref, assumed: &[Assumed], body: impl Fn() -> R) -> Option<R> {
         let before = self.slots.borrow().clone();
         let (start, calls) = (self.nodes.borrow().len(), self.calls.borrow().len());
         self.under_condition.set(true);
@@ -273,7 +285,9 @@ impl<I: Isa> Lifter<I> {
         if let ([(slot, value)], false) = (&writes[..], effects) {
             // What is cheap to choose needs no jump.
             self.under_condition.set(false);
+            self.assume_no_more(assumed);
             let old = self.get(*slot);
+            let old = self.chosen(cond, old).map_or(old, |(_, otherwise)| otherwise);
             self.set(*slot, self.select(cond, *value, old));
             return Some(result);
         }
@@ -312,16 +326,6 @@ impl<I: Isa> Lifter<I> {
         if self.constant(cond) != Some(0) {
             self.push(Node::ExitIf(cond, offset));
         }
-    }
-
-    /// Where `sign` is the sign of a word that is a difference, and `overflow` whether that overflows: what was subtracted from what.
-    /// The two differ where the first is less than the second.
-    fn signed_less(&self, sign: Ref, overflow: Ref) -> Option<(Ref, Ref)> {
-        let Some(Node::Binary(Binary::Ltu, most, word)) = self.node(sign) else { return None };
-        let Some(Node::Unary(Unary::Zext32, difference)) = self.node(word) else { return None };
-        let Some(Node::Binary(Binary::Sub, a, b)) = self.node(difference) else { return None };
-        let same = matches!(self.node(overflow), Some(Node::Binary(Binary::SubOverflows32, c, d)) if (a, b) == (c, d));
-        (same && self.constant(most) == Some(0x7fff_ffff)).then_some((a, b))
     }
 
     /// Reads a slot.
@@ -431,6 +435,11 @@ impl<I: Isa> Semantics for Lifter<I> {
                 let (a, b) = (self.unary(Unary::Sext32, a), self.unary(Unary::Sext32, b));
                 self.binary(Binary::Lts, a, b)
             }
+            (Binary::And, None, None)
+                if let Some(value) = self.greater(a, b).or_else(|| self.greater(b, a)) =>
+            {
+                value
+            }
             _ => self.push(Node::Binary(op, a, b)),
         }
     }
@@ -479,7 +488,17 @@ impl<I: Isa> Semantics for Lifter<I> {
     }
 
     fn pc(&self) -> Ref {
-        self.push(Node::Address(self.offset.get()))
+        let offset = self.offset.get();
+        // Made once an instruction.
+        let made = self.look(|nodes| {
+            let mut back = nodes.iter().enumerate().rev();
+            let parts = |node: &Node| matches!(node, Node::Start { .. } | Node::If(_) | Node::EndIf);
+            back.by_ref()
+                .take_while(|(_, node)| !parts(node))
+                .find(|(_, node)| matches!(node, Node::Address(made) if *made == offset))
+                .map(|(at, _)| Ref(at as u32))
+        });
+        made.unwrap_or_else(|| self.push(Node::Address(offset)))
     }
 
     fn next_pc(&self) -> Ref {

@@ -77,6 +77,7 @@ pub fn simplify<C>(block: &mut Block<C>, scratch: &mut Scratch) {
             }
         }
     }
+    clear_as_before(block, kept);
     names.clear();
     let mut count = 0;
     for (at, keep) in kept.iter().enumerate() {
@@ -93,6 +94,23 @@ pub fn simplify<C>(block: &mut Block<C>, scratch: &mut Scratch) {
         }
     }
     block.nodes.truncate(count);
+}
+
+/// Removes writes of zero to a slot that is zero at the start, up to the first that is kept of something else.
+fn clear_as_before<C>(block: &Block<C>, kept: &mut [bool]) {
+    let Some(clear) = block.clear else { return };
+    for (at, node) in block.nodes.iter().enumerate().filter(|(_, node)| node.has_effect()) {
+        match *node {
+            Node::Set(slot, Ref(value)) if slot == clear && kept[at] => {
+                if !matches!(block.nodes[value as usize], Node::Const(0)) {
+                    return;
+                }
+                kept[at] = false;
+            }
+            Node::Call(..) => return,
+            _ => {}
+        }
+    }
 }
 
 /// Calls `f` with each operand whose high half counts; `high`: that of the node's value does.

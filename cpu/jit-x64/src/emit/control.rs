@@ -130,16 +130,16 @@ impl Emitter<'_> {
         let lookup = self.fixed(self.shared.lookup);
         let mask = ((cpu_core::frame::JUMPS - 1) << ENTRY_SHIFT) as i32;
         let b = self.bytes(cold);
-        b.mov_home(places::PC, Op::Reg(reg::RCX));
         // See `Frame::jump_index`.
         b.rorx(Q, reg::RAX, reg::RCX, 64 - (ENTRY_SHIFT as u8 - 1));
         b.rorx(Q, reg::RDX, reg::RCX, 13 - ENTRY_SHIFT as u8);
         b.xor(D, reg::RAX, Op::Reg(reg::RDX));
         b.and(D, reg::RAX, Op::Imm(mask));
-        b.and(Q, reg::RCX, Op::Imm(-4096));
-        b.mov_home(places::PAGE, Op::Reg(reg::RCX));
-        b.or(Q, reg::RCX, Op::Home(places::FETCH_CONTEXT));
-        b.cmp_table(reg::RCX, reg::RAX, places::JUMPS);
+        b.mov(reg::RDX, Op::Reg(reg::RCX));
+        b.and(Q, reg::RDX, Op::Imm(-4096));
+        b.mov_home(places::PAGE, Op::Reg(reg::RDX));
+        b.or(Q, reg::RDX, Op::Home(places::FETCH_CONTEXT));
+        b.cmp_table(reg::RDX, reg::RAX, places::JUMPS);
         if cold {
             self.sink.jcc_cold(Cc::NE, lookup);
         } else {

@@ -86,10 +86,21 @@ impl Emitter<'_> {
             Binary::Eq if zero && made.result == Some(a) || same && words && !made.sum => Some(Cc::E),
             Binary::Ne if zero && made.result == Some(a) || same && words && !made.sum => Some(Cc::NE),
             Binary::Ltu if same && words && !made.sum => Some(Cc::B),
+            Binary::Ltu if (made.b, made.a) == (a, b) && words && !made.sum => Some(Cc::A),
             // A sum is less than what was added to where it carries.
             Binary::Ltu if made.sum && words && made.result == Some(a) && made.a == b => Some(Cc::B),
             Binary::AddOverflows32 if same && made.sum => Some(Cc::O),
             Binary::SubOverflows32 if same && !made.sum => Some(Cc::O),
+            _ => None,
+        }
+    }
+
+    /// The condition of the flags at hand under which the low half of `a` is less than that of `b`, as signed numbers.
+    pub(super) fn known_words(&self, a: Ref, b: Ref) -> Option<Cc> {
+        let made = self.flags.filter(|made| self.flags_hold() && !made.sum && !made.wide)?;
+        match (made.a, made.b) {
+            sides if sides == (a, b) => Some(Cc::L),
+            sides if sides == (b, a) => Some(Cc::G),
             _ => None,
         }
     }

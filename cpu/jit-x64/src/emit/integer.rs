@@ -7,6 +7,7 @@ use cpu_jit::is_word;
 use super::{Emitter, Loc, exchanged};
 use crate::asm::Size::{D, Q};
 use crate::asm::{Op, Size, reg};
+use crate::places;
 use crate::sink::{Bytes, Cc};
 
 type Alu = fn(&mut Bytes, Size, u8, Op);
@@ -70,7 +71,11 @@ impl Emitter<'_> {
 
     /// `a + b`; of the low halves, upper halves zero, with `D`.
     fn add(&mut self, size: Size, a: Ref, b: Ref) {
-        if self.add_multiple(size, a, b) || self.add_multiple(size, b, a) {
+        if self.add_to_page(size, a, b)
+            || self.add_to_page(size, b, a)
+            || self.add_multiple(size, a, b)
+            || self.add_multiple(size, b, a)
+        {
             return;
         }
         let (mut x, mut y) = (self.op(a), self.op(b));
@@ -102,17 +107,38 @@ impl Emitter<'_> {
         self.defined(d);
     }
 
+    /// The same where `a` is an address in the page.
+    fn add_to_page(&mut self, size: Size, a: Ref, b: Ref) -> bool {
+        let Loc::Page(offset) = self.loc(a) else { return false };
+        let Ok(offset) = i32::try_from(offset) else { return false };
+        let (index, scale) = self.multiple(b).unwrap_or((b, 0));
+        if matches!(self.loc(index), Loc::Const(_) | Loc::Page(_)) {
+            return false;
+        }
+        let (y, t) = (self.reg(index), self.scratch());
+        self.sink.hot.mov(t, Op::Home(places::PAGE));
+        let d = self.define();
+        self.sink.hot.lea_all(size, d, (t, y, scale), offset);
+        self.defined(d);
+        true
+    }
+
+    /// A small multiple that waits: of what, and the amount of its shift.
+    fn multiple(&self, value: Ref) -> Option<(Ref, u8)> {
+        match (self.loc(value), self.unit.nodes.get(value.0 as usize)) {
+            (Loc::Deferred, Some(&Node::Binary(Binary::Shl, index, by))) => {
+                Some((index, self.constant(by)? as u8))
+            }
+            _ => None,
+        }
+    }
+
     /// The same where `b` is a small multiple that waits.
     fn add_multiple(&mut self, size: Size, a: Ref, b: Ref) -> bool {
-        let (Loc::Deferred, Some(&Node::Binary(Binary::Shl, index, by))) =
-            (self.loc(b), self.unit.nodes.get(b.0 as usize))
-        else {
-            return false;
-        };
-        let Some(by) = self.constant(by) else { return false };
+        let Some((index, scale)) = self.multiple(b) else { return false };
         let (x, y) = (self.reg(a), self.reg(index));
         let d = self.define();
-        self.sink.hot.lea_sum(size, d, x, y, by as u8);
+        self.sink.hot.lea_sum(size, d, x, y, scale);
         self.defined(d);
         true
     }
@@ -409,6 +435,12 @@ impl Emitter<'_> {
             Binary::SubOverflows32 => return self.compare_words(Cc::O, a, b),
             Binary::Lts if are_words(self.unit.nodes, a, b) => {
                 let (a, b) = (self.word(a), self.word(b));
+                if let Some(cc) = self.known_words(a, b) {
+                    return cc;
+                }
+                if self.constant(a).is_some() {
+                    return self.compare_words(Cc::G, b, a);
+                }
                 return self.compare_words(Cc::L, a, b);
             }
             _ => Cc::L,
