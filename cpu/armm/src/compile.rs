@@ -60,6 +60,7 @@ impl Source for State {
             float_pins: &FLOAT_PINS,
             float_flags: Slot(slot::FLOAT_FLAGS),
             bits: &[Slot(slot::C), Slot(slot::V)],
+            link: Slot(slot::LR),
             address_bits: 32,
             words: slot::WORDS,
             float_rules: cpu_jit::FloatRules::Arm,

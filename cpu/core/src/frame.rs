@@ -33,6 +33,8 @@ pub struct Frame {
     pub exit: [Cell<u64>; 4],
     /// Scratch of compiled code: values that host registers do not hold.
     pub spill: [Cell<u64>; 64],
+    /// Scratch of compiled code: the host's stack pointer at entry, how far down calls may take it, and what helpers are given.
+    pub host: [Cell<u64>; 3],
     /// Where code for a virtual address is: filled by whoever runs compiled code.
     pub jumps: [Jump; JUMPS],
     /// From virtual pages to host memory.

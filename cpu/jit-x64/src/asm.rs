@@ -453,6 +453,38 @@ impl Bytes {
         dynasm!(self ; .arch x64 ; jmp QWORD [DWORD rbp + Rq(index) + disp]);
     }
 
+    /// As [`Bytes::jmp_table`], with the address behind it pushed.
+    pub fn call_table(&mut self, index: u8, disp: i32) {
+        dynasm!(self ; .arch x64 ; call QWORD [DWORD rbp + Rq(index) + disp]);
+    }
+
+    /// `push a`
+    pub fn push_reg(&mut self, a: u8) {
+        dynasm!(self ; .arch x64 ; push Rq(a));
+    }
+
+    /// `pop d`
+    pub fn pop_reg(&mut self, d: u8) {
+        dynasm!(self ; .arch x64 ; pop Rq(d));
+    }
+
+    /// Returns if `a` is what was pushed before the latest call.
+    pub fn ret_if_pushed(&mut self, a: u8) {
+        dynasm!(self ; .arch x64 ; cmp Rq(a), [rsp + 8]);
+        // jne behind the ret
+        self.0.extend([0x75, 1, 0xc3]);
+    }
+
+    /// Compares the stack pointer with `[rbp + disp]`.
+    pub fn cmp_rsp_home(&mut self, disp: i32) {
+        dynasm!(self ; .arch x64 ; cmp rsp, [DWORD rbp + disp]);
+    }
+
+    /// `rsp = [rbp + disp]`
+    pub fn rsp_from_home(&mut self, disp: i32) {
+        dynasm!(self ; .arch x64 ; mov rsp, [DWORD rbp + disp]);
+    }
+
     /// `dword [rbp + disp] = MXCSR`
     pub fn store_mxcsr(&mut self, disp: i32) {
         dynasm!(self ; .arch x64 ; stmxcsr [DWORD rbp + disp]);

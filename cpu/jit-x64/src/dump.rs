@@ -29,7 +29,7 @@ struct Names {
 }
 
 /// The words of the frame that are not in an array of their own.
-const WORDS: [(i32, &str); 13] = [
+const WORDS: [(i32, &str); 15] = [
     (places::WHY, "why"),
     (places::ARG0, "arg0"),
     (places::ARG1, "arg1"),
@@ -39,6 +39,8 @@ const WORDS: [(i32, &str); 13] = [
     (places::REMAINING, "remaining"),
     (places::DATA_CONTEXT, "data context"),
     (places::FETCH_CONTEXT, "fetch context"),
+    (places::STACK, "stack"),
+    (places::STACK_END, "stack end"),
     (places::JUMPS, "jumps.key"),
     (places::JUMPS + 8, "jumps.code"),
     (places::TLB_READ, "tlb.read.tag"),

@@ -134,6 +134,8 @@ unsafe extern "C" fn handle(signal: i32, info: *mut libc::siginfo_t, context: *m
 ///
 /// # Safety
 /// The arguments are those of a signal handler.
+#[cold]
+#[inline(never)]
 unsafe fn pass_on(signal: i32, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
     type Action = unsafe extern "C" fn(i32, *mut libc::siginfo_t, *mut libc::c_void);
     type Handler = unsafe extern "C" fn(i32);

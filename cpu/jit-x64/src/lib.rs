@@ -15,6 +15,9 @@
 //! SSE and FMA, with the sticky bits of MXCSR as the guest's flags. What seldom runs (TLB misses, NaN results, ways
 //! out) is apart from what does.
 //!
+//! A guest's call is a call of the host's, with the address to return to beside the host's own; a return compares, and is one of
+//! the host's, too, where that is where the guest goes. Whatever leaves compiled code forgets them all.
+//!
 //! What is called, not inlined: atomics, half precision, other rounding modes, minimum and maximum, some conversions,
 //! CSR accesses. No page is ever writable and executable by one mapping.
 

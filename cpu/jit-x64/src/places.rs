@@ -123,6 +123,12 @@ pub const REMAINING: i32 = from_rbp(offset_of!(Frame, remaining));
 pub const DATA_CONTEXT: i32 = from_rbp(offset_of!(Frame, data_context));
 /// [`Frame::fetch_context`].
 pub const FETCH_CONTEXT: i32 = from_rbp(offset_of!(Frame, fetch_context));
+/// The words of [`Frame::host`]: the stack pointer at entry.
+pub const STACK: i32 = from_rbp(offset_of!(Frame, host));
+/// The lowest that calls may take it to.
+pub const STACK_END: i32 = STACK + 8;
+/// What helpers are given.
+pub const GUEST: i32 = STACK + 16;
 /// [`Frame::jumps`].
 pub const JUMPS: i32 = from_rbp(offset_of!(Frame, jumps));
 /// Guest address 0 in the [`cpu_core::Window`], or in the mirror.

@@ -13,12 +13,15 @@ use cpu_jit::{Quick, Slot};
 use super::*;
 
 /// Slots 1 and 2 are in registers, 3 is not; so it is with 32 and 33.
+const LINK: Slot = Slot(127);
+
 fn layout() -> Layout {
     Layout {
         pins: &[Slot(1), Slot(2)],
         float_pins: &[Slot(FLOAT)],
         float_flags: Slot(65),
         bits: &[Slot(5)],
+        link: LINK,
         address_bits: 64,
         words: 0,
         float_rules: cpu_jit::FloatRules::RiscV,
@@ -159,6 +162,42 @@ fn a_loop_stops_on_its_budget_and_a_jump_follows_its_link() {
     rig.guest.frame.pc.set(0x9040);
     rig.x64.retire(itself);
     assert_eq!(rig.enter(itself, 5), (Exit::Lookup, 0, 0x9040, 5));
+}
+
+/// A jump to what the link slot holds.
+fn returns() -> [Node; 5] {
+    let even = Node::Binary(cpu_core::Binary::And, Ref(1), Ref(2));
+    [start(0), Node::Get(LINK), Node::Const(u64::MAX - 1), even, Node::Jump(Ref(3))]
+}
+
+#[test]
+fn a_return_goes_back_behind_its_call_and_no_further() {
+    let mut rig = Rig::new();
+    let called = rig.compile(0x80, 1, &returns()).code;
+    let call = [start(0), Node::Address(4), Node::Set(LINK, Ref(1)), Node::JumpBy(0x40)];
+    let calls = rig.compile(0x40, 1, &call);
+    let [(0x80, site), (0x44, _)] = calls.links[..] else { panic!("there and back: {:?}", calls.links) };
+    rig.x64.link(site, called);
+    assert_eq!(rig.enter(calls.code, 5), (Exit::Follow, 0, 0x7044, 3), "by no lookup");
+    // By itself, it knows of no call; nor does it where the address is what stands there for none.
+    assert_eq!(rig.enter(called, 5), (Exit::Lookup, 0, 0x7044, 4));
+    rig.slot(LINK.0).set(u64::MAX);
+    assert_eq!(rig.enter(called, 5), (Exit::Lookup, 0, u64::MAX - 1, 4));
+    // Who returns elsewhere leaves the call open.
+    let other = [start(0), Node::Const(0x9001), Node::Set(LINK, Ref(1)), Node::JumpBy(0x80 - 0xc0)];
+    let changes = rig.compile(0xc0, 1, &other);
+    let [(0x80, back)] = changes.links[..] else { panic!("one jump: {:?}", changes.links) };
+    rig.x64.link(back, called);
+    rig.x64.link(site, changes.code);
+    assert_eq!(rig.enter(calls.code, 5), (Exit::Lookup, 0, 0x9000, 2));
+}
+
+#[test]
+fn calls_without_end_do_not_fill_the_stack() {
+    let mut rig = Rig::new();
+    let endless = [start(0), Node::Address(4), Node::Set(LINK, Ref(1)), Node::JumpBy(0)];
+    let code = rig.compile(0x40, 1, &endless).code;
+    assert_eq!(rig.enter(code, 10_000_000), (Exit::Budget, 0, 0x7040, 0));
 }
 
 #[test]

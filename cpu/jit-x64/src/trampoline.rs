@@ -16,6 +16,9 @@ use crate::sink::{Bytes, Cc};
 /// What the bits of MXCSR are without any flag: all exceptions masked, round to nearest even.
 pub const MXCSR: i32 = 0x1f80;
 
+/// How far down the host's stack guest calls may go; then the addresses to return to are forgotten.
+const DEPTH: i32 = 64 << 10;
+
 /// Reasons to leave, as [`places::WHY`] has them at the end.
 pub const REASONS: [cpu_jit::Exit; 4] =
     [cpu_jit::Exit::Follow, cpu_jit::Exit::Lookup, cpu_jit::Exit::Interpret, cpu_jit::Exit::Budget];
@@ -102,16 +105,27 @@ pub fn emit(b: &mut Bytes, places: &Places, helpers: &Helpers, base: u64) -> Tra
     debug_assert!(b.0.is_empty());
     let flags = base + b.0.len() as u64;
     b.0.extend((0..64).map(float_flags));
+    // Where a guest goes that returns to -1, which stands on the host's stack where there is no address to return to.
+    let nowhere = base + b.0.len() as u64;
+    b.set(reg::RCX, if places.layout.address_bits == 32 { 0xffff_fffe } else { u64::MAX - 1 });
+    jmp(b, 0);
+    let nowhere_on = b.0.len() - 4;
     let mut t = Trampolines { enter: b.0.len(), ..Trampolines::default() };
     dynasm!(b ; .arch x64
         ; push rbp ; push rbx ; push r12 ; push r13 ; push r14 ; push r15
-        ; sub rsp, BYTE 24
+        ; sub rsp, BYTE 40
         ; mov rbp, rdi
-        ; mov [rsp], rsi
-        ; stmxcsr [rsp + 8]
-        ; mov DWORD [rsp + 12], DWORD MXCSR
-        ; ldmxcsr [rsp + 12]
+        ; stmxcsr [rsp + 16]
+        ; mov DWORD [rsp + 20], DWORD MXCSR
+        ; ldmxcsr [rsp + 20]
+        ; mov QWORD [rsp + 8], -1
+        ; mov [DWORD rbp + places::STACK], rsp
+        ; lea rax, [rsp - DEPTH]
+        ; mov [DWORD rbp + places::STACK_END], rax
+        ; mov [DWORD rbp + places::GUEST], rsi
     );
+    b.set(reg::RAX, nowhere);
+    dynasm!(b ; .arch x64 ; mov [rsp], rax);
     b.mov(reg::R15, Op::Home(places::REMAINING));
     pins(b, places, true);
     // As behind a jump by the cache: what was retired leads to `lookup`.
@@ -124,11 +138,12 @@ pub fn emit(b: &mut Bytes, places: &Places, helpers: &Helpers, base: u64) -> Tra
     let exit_stored = b.0.len();
     b.mov_home(places::REMAINING, Op::Reg(reg::R15));
     dynasm!(b ; .arch x64
-        ; stmxcsr [rsp + 12]
-        ; mov eax, [rsp + 12]
+        ; mov rsp, [DWORD rbp + places::STACK]
+        ; stmxcsr [rsp + 20]
+        ; mov eax, [rsp + 20]
         ; and eax, BYTE 0x3f
-        ; ldmxcsr [rsp + 8]
-        ; add rsp, BYTE 24
+        ; ldmxcsr [rsp + 16]
+        ; add rsp, BYTE 40
         ; pop r15 ; pop r14 ; pop r13 ; pop r12 ; pop rbx ; pop rbp
         ; ret
     );
@@ -149,6 +164,7 @@ pub fn emit(b: &mut Bytes, places: &Places, helpers: &Helpers, base: u64) -> Tra
     because(b, cpu_jit::Exit::Follow);
     jmp(b, exit);
     t.lookup = b.0.len();
+    lead(b, nowhere_on, t.lookup);
     b.mov_home(PC, Op::Reg(reg::RCX));
     because(b, cpu_jit::Exit::Lookup);
     jmp(b, exit);
@@ -166,7 +182,6 @@ pub fn emit(b: &mut Bytes, places: &Places, helpers: &Helpers, base: u64) -> Tra
     t.interpret = b.0.len();
     described(b, exit);
     let failed = b.0.len();
-    dynasm!(b ; .arch x64 ; add rsp, BYTE 8);
     b.mov32(reg::RAX, Op::Home(WHY));
     described(b, exit_stored);
 
@@ -243,8 +258,7 @@ fn call(
         dynasm!(b ; .arch x64 ; movzx eax, BYTE [rcx + rax] ; mov DWORD [rsp], DWORD MXCSR);
         b.mov_home(places::ARG2, Op::Reg(reg::RAX));
     }
-    // Above the return address is what `enter` put on the stack.
-    dynasm!(b ; .arch x64 ; mov rdi, [rsp + 16]);
+    dynasm!(b ; .arch x64 ; mov rdi, [DWORD rbp + places::GUEST]);
     b.mov(reg::RSI, Op::Home(ARG0));
     b.mov(reg::RDX, Op::Home(ARG1));
     match code {

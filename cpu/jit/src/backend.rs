@@ -48,6 +48,8 @@ pub struct Layout {
     pub float_pins: &'static [Slot],
     /// The slot of the flags that floating-point operations raise. Compiled code may keep part of them elsewhere while it runs.
     pub float_flags: Slot,
+    /// The slot that most calls leave the address to return to in; its bit 0 may be set.
+    pub link: Slot,
     /// Slots that only ever hold 0 or 1.
     pub bits: &'static [Slot],
     /// Bits of an address, 32 or 64.

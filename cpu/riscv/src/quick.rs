@@ -30,6 +30,7 @@ pub(crate) fn layout<const XLEN: u32>() -> Layout {
         float_pins: &FLOAT_PINS,
         float_flags: Slot(slot::FLOAT_FLAGS),
         bits: &[],
+        link: Slot(1),
         address_bits: XLEN,
         words: <crate::lift::Rv<XLEN> as cpu_jit::Isa>::WORDS,
         float_rules: cpu_jit::FloatRules::RiscV,

@@ -1,11 +1,12 @@
 //! The head of a block, and where control goes from it.
 
-use cpu_jit::ir::Ref;
+use cpu_core::Binary;
+use cpu_jit::ir::{Node, Ref};
 
-use super::Emitter;
+use super::{Emitter, Loc};
 use crate::asm::Size::{D, Q};
 use crate::asm::{Op, reg};
-use crate::places;
+use crate::places::{self, Place};
 use crate::sink::{At, Bytes, Cc};
 
 /// log2 of the bytes of an entry of the jump cache.
@@ -48,7 +49,7 @@ impl Emitter<'_> {
             }
             None => {
                 self.address(offset, false);
-                self.indirect(false);
+                self.indirect(false, None);
             }
         }
         self.ended = true;
@@ -69,7 +70,7 @@ impl Emitter<'_> {
             }
             None => {
                 self.address(offset, true);
-                self.indirect(true);
+                self.indirect(true, None);
             }
         }
     }
@@ -96,7 +97,7 @@ impl Emitter<'_> {
                 let stub = self.sink.here_cold();
                 self.sink.jcc(cc, stub);
                 self.address(offset, true);
-                self.indirect(true);
+                self.indirect(true, None);
             }
         }
         self.go_to(self.unit.behind);
@@ -104,9 +105,115 @@ impl Emitter<'_> {
 
     /// Continues at an address.
     pub(super) fn jump(&mut self, target: Ref) {
+        let even = match self.unit.nodes.get(target.0 as usize) {
+            Some(&Node::Binary(Binary::And, value, mask)) if self.loc(target) == Loc::Deferred => {
+                self.constant(mask).map(|mask| (value, mask))
+            }
+            _ => None,
+        };
+        let call = self.call_before();
+        if let Some((value, _)) = even
+            && call.is_none()
+            && self.is_return(value)
+        {
+            let r = self.reg(value);
+            self.sink.hot.ret_if_pushed(r);
+        }
         // Nothing else is needed any more.
-        self.move_to(reg::RCX, target);
-        self.indirect(false);
+        match even {
+            Some((value, mask)) => {
+                self.move_to(reg::RCX, value);
+                // Where addresses are words, what stands above one goes, too.
+                let size = if self.places.layout.address_bits == 32 { D } else { Q };
+                self.sink.hot.and(size, reg::RCX, Op::Imm(mask as i32));
+            }
+            None => self.move_to(reg::RCX, target),
+        }
+        self.indirect(false, call);
+        self.ended = true;
+    }
+
+    /// Where in the page the jump that is emitted wants to be returned to, if it is a call.
+    fn call_before(&self) -> Option<u32> {
+        let (before, _) = self.unit.nodes.split_at_checked(self.at as usize)?;
+        let mut own = before.iter().rev().take_while(|node| !matches!(node, Node::Start { .. }));
+        let link = own.find_map(|node| match *node {
+            Node::Set(slot, value) if slot == self.places.layout.link => Some(value),
+            _ => None,
+        })?;
+        let to = match *self.unit.nodes.get(link.0 as usize)? {
+            Node::Address(to) => to,
+            Node::Binary(Binary::Or, address, _) => match *self.unit.nodes.get(address.0 as usize)? {
+                Node::Address(to) => to,
+                _ => return None,
+            },
+            _ => return None,
+        };
+        self.is_in_page(self.unit.offset as i64 + to as i64)
+    }
+
+    /// Whether a jump to this value is most likely a return: it is in the slot for that, or was loaded for the jump.
+    fn is_return(&self, value: Ref) -> bool {
+        let link = self.places.layout.link;
+        let (before, _) = self.unit.nodes.split_at_checked(self.at as usize).unwrap_or_default();
+        let known = before.iter().enumerate().rev().find_map(|(at, node)| match *node {
+            Node::Set(slot, value) if slot == link => Some(value),
+            Node::Get(slot) if slot == link => Some(Ref(at as u32)),
+            _ => None,
+        });
+        let own = before.iter().enumerate().rev().take_while(|(_, node)| !matches!(node, Node::Start { .. }));
+        known == Some(value)
+            || own.into_iter().any(|(at, node)| at as u32 == value.0 && matches!(node, Node::Load { .. }))
+    }
+
+    /// Before a call: keeps what the guest is to return to on the host's stack, so that the host foresees where that is. A return
+    /// compares ([`Bytes::ret_if_pushed`]); who returns elsewhere goes by the jump cache, and leaves what was kept where it is.
+    fn push_link(&mut self) {
+        let link = self.places.layout.link.0;
+        self.sink.hot.cmp_rsp_home(places::STACK_END);
+        let cold = self.sink.here_cold();
+        self.sink.jcc(Cc::B, cold);
+        self.sink.cold.rsp_from_home(places::STACK);
+        let back = self.sink.here();
+        self.sink.jmp_cold(back);
+        match self.places.of(link) {
+            Place::Reg(r) => self.sink.hot.push_reg(r),
+            _ => {
+                self.sink.hot.mov(reg::RDX, Op::Home(places::home(link)));
+                self.sink.hot.push_reg(reg::RDX);
+            }
+        }
+    }
+
+    /// Behind a call, which has returned.
+    fn continue_at(&mut self, offset: u32) {
+        let hot = &mut self.sink.hot;
+        hot.pop_reg(reg::RCX);
+        hot.and(Q, reg::RCX, Op::Imm(-4096));
+        hot.mov_home(places::PAGE, Op::Reg(reg::RCX));
+        self.go_to(offset as i64);
+    }
+
+    /// Continues at `offset` from the start of the page, which may be a call.
+    pub(super) fn jump_by(&mut self, offset: i64) {
+        let Some(back) = self.call_before() else { return self.go_to(offset) };
+        match self.is_in_page(offset) {
+            Some(offset) => {
+                self.push_link();
+                if offset == self.unit.offset {
+                    self.sink.call(At::Hot(0));
+                } else {
+                    let stub = self.follow_stub(offset);
+                    let fixup = self.sink.call(stub);
+                    self.links.push((offset, fixup));
+                }
+                self.continue_at(back);
+            }
+            None => {
+                self.address(offset, false);
+                self.indirect(false, Some(back));
+            }
+        }
         self.ended = true;
     }
 
@@ -125,8 +232,11 @@ impl Emitter<'_> {
         }
     }
 
-    /// Continues at the address in `rcx`, by the jump cache.
-    fn indirect(&mut self, cold: bool) {
+    /// Continues at the address in `rcx`, by the jump cache; from the hot part, with a `call`, it is one that returns to an offset.
+    fn indirect(&mut self, cold: bool, call: Option<u32>) {
+        if call.is_some() {
+            self.push_link();
+        }
         let lookup = self.fixed(self.shared.lookup);
         let mask = ((cpu_core::frame::JUMPS - 1) << ENTRY_SHIFT) as i32;
         let b = self.bytes(cold);
@@ -145,6 +255,12 @@ impl Emitter<'_> {
         } else {
             self.sink.jcc(Cc::NE, lookup);
         }
-        self.bytes(cold).jmp_table(reg::RAX, places::JUMPS + 8);
+        match call {
+            Some(back) => {
+                self.sink.hot.call_table(reg::RAX, places::JUMPS + 8);
+                self.continue_at(back);
+            }
+            None => self.bytes(cold).jmp_table(reg::RAX, places::JUMPS + 8),
+        }
     }
 }

@@ -250,7 +250,7 @@ impl<'a> Emitter<'a> {
             Node::Skip(cond, count) => self.skip(cond, count),
             Node::Raise(..) | Node::Leave(..) => self.leave(),
             Node::Jump(target) => self.jump(target),
-            Node::JumpBy(by) => self.go_to(self.offset as i64 + by),
+            Node::JumpBy(by) => self.jump_by(self.offset as i64 + by),
             Node::BranchIf(cond, by) => {
                 let cc = self.condition(cond);
                 self.branch(cc, self.offset as i64 + by);
@@ -365,6 +365,11 @@ fn defers(nodes: &[Node], node: &Node, user: &Node, at: u32, layout: &Layout) ->
         }
         Node::Select(cond, yes, no) if cond.0 == at && yes.0 != at && no.0 != at => {
             is_condition(op) || integer::is_sign(nodes, node, layout.words)
+        }
+        // A jump makes its address even itself.
+        Node::Jump(_) => {
+            let even = if layout.address_bits == 32 { 0xffff_ffff } else { u64::MAX };
+            op == And && constant(b).is_some_and(|mask| mask & even == even - 1)
         }
         // The opposite of a comparison; and bits that are compared with zero.
         Node::Binary(Eq | Ne, x, zero) if x.0 == at && constant(zero) == Some(0) => {

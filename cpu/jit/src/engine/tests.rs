@@ -141,6 +141,7 @@ impl Rig {
             float_pins: &[],
             float_flags: Slot(0),
             bits: &[],
+            link: Slot(127),
             address_bits: 64,
             words: 0,
             float_rules: crate::FloatRules::RiscV,
