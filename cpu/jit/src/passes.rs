@@ -2,7 +2,7 @@
 
 use cpu_core::{Binary, Unary, Width};
 
-use crate::ir::{Block, Node, Ref};
+use crate::ir::{Block, Node, Ref, Slot};
 
 /// Space that passes use again and again.
 #[derive(Default)]
@@ -13,10 +13,6 @@ pub struct Scratch {
     high: Vec<bool>,
     /// Nodes at which the block may be left.
     left: Vec<bool>,
-    /// Slots that are written again before the block can be left.
-    overwritten: Vec<bool>,
-    /// The same behind a part under a condition.
-    behind: Vec<bool>,
     names: Vec<Ref>,
 }
 
@@ -27,7 +23,7 @@ pub struct Scratch {
 /// was recorded, except those after calls, which count as leaving. The start of an instruction is a place to leave only
 /// where the instruction before may have stopped.
 pub fn simplify<C>(block: &mut Block<C>, scratch: &mut Scratch) {
-    let Scratch { kept, high, left, overwritten, behind, names } = scratch;
+    let Scratch { kept, high, left, names } = scratch;
     let mut stops = false;
     left.clear();
     left.extend(block.nodes.iter().map(|node| match node {
@@ -37,7 +33,9 @@ pub fn simplify<C>(block: &mut Block<C>, scratch: &mut Scratch) {
             node.may_stop()
         }
     }));
-    overwritten.clear();
+    // A bit for each slot: it is written again before the block can be left; the same behind a part under a condition.
+    let (mut overwritten, mut behind) = (0u128, 0);
+    const _: () = assert!(cpu_core::frame::SLOTS <= u128::BITS as usize);
     kept.clear();
     kept.resize(block.nodes.len(), false);
     high.clear();
@@ -45,26 +43,17 @@ pub fn simplify<C>(block: &mut Block<C>, scratch: &mut Scratch) {
     for (at, node) in block.nodes.iter().enumerate().rev() {
         match node {
             Node::Set(slot, _) => {
-                let place = slot.0 as usize;
-                if place >= overwritten.len() {
-                    overwritten.resize(place + 1, false);
-                }
-                if std::mem::replace(&mut overwritten[place], true) {
+                let bit = bit(*slot);
+                if overwritten & bit != 0 {
                     continue;
                 }
+                overwritten |= bit;
             }
-            Node::Get(slot) if kept[at] => {
-                if let Some(place) = overwritten.get_mut(slot.0 as usize) {
-                    *place = false;
-                }
-            }
-            Node::EndIf => behind.clone_from(overwritten),
+            Node::Get(slot) if kept[at] => overwritten &= !bit(*slot),
+            Node::EndIf => behind = overwritten,
             // Either way, the part under the condition and what follows, or only that.
-            Node::If(_) => {
-                let both = overwritten.iter_mut().enumerate();
-                both.for_each(|(slot, place)| *place &= behind.get(slot).is_some_and(|place| *place));
-            }
-            _ if left[at] => overwritten.fill(false),
+            Node::If(_) => overwritten &= behind,
+            _ if left[at] => overwritten = 0,
             _ => {}
         }
         if kept[at] || node.has_effect() {
@@ -94,6 +83,11 @@ pub fn simplify<C>(block: &mut Block<C>, scratch: &mut Scratch) {
         }
     }
     block.nodes.truncate(count);
+}
+
+/// A slot as a bit.
+fn bit(slot: Slot) -> u128 {
+    1 << (slot.0 & 127)
 }
 
 /// Removes writes of zero to a slot that is zero at the start, up to the first that is kept of something else.
