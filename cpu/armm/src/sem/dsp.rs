@@ -234,6 +234,16 @@ fn set_sum<S: Arm>(s: &S, rd: u8, sum: S::Value) -> Flow<S> {
     s.fall()
 }
 
+/// Sets `rd` to a signed product, which fits, and `ra`; Q where their sum does not.
+#[inline(always)]
+fn accumulate<S: Arm>(s: &S, rd: u8, product: S::Value, ra: u8) -> Flow<S> {
+    let to = s.r(ra);
+    let sum = s.zext32(s.add(product, to));
+    note_saturation(s, s.add_overflows32(product, to));
+    s.set_r(rd, sum);
+    s.fall()
+}
+
 /// `rn` half times `rm` half; bit 1 of `tops` says which of `rn`, bit 0 which of `rm`.
 #[inline(always)]
 fn half_product<S: Arm>(s: &S, tops: u8, rn: u8, rm: u8) -> S::Value {
@@ -248,7 +258,7 @@ pub fn smul_half<S: Arm>(s: &S, tops: u8, rd: u8, rn: u8, rm: u8) -> Flow<S> {
 
 /// SMLABB and its like.
 pub fn smla_half<S: Arm>(s: &S, tops: u8, rd: u8, rn: u8, rm: u8, ra: u8) -> Flow<S> {
-    set_sum(s, rd, s.add(half_product(s, tops, rn, rm), signed(s, ra)))
+    accumulate(s, rd, half_product(s, tops, rn, rm), ra)
 }
 
 /// SMLALBB and its like.
@@ -270,7 +280,7 @@ pub fn smulw<S: Arm>(s: &S, top: u8, rd: u8, rn: u8, rm: u8) -> Flow<S> {
 
 /// SMLAWB and SMLAWT.
 pub fn smlaw<S: Arm>(s: &S, top: u8, rd: u8, rn: u8, rm: u8, ra: u8) -> Flow<S> {
-    set_sum(s, rd, s.add(word_product(s, top, rn, rm), signed(s, ra)))
+    accumulate(s, rd, word_product(s, top, rn, rm), ra)
 }
 
 /// The products of the low halves and of the high halves, with those of `rm` exchanged by `exchange`, added or subtracted.
