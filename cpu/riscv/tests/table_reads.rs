@@ -91,3 +91,43 @@ fn protection_that_splits_the_next_page_has_them_read_each_time() {
         assert_eq!((rig.hart.x(1), has(&rig, entry, A)), (n, true));
     }
 }
+
+/// A loop, as one unit of compiled code, whose page the TLB forgets now and then.
+#[test]
+#[cfg(target_arch = "x86_64")]
+fn a_loop_reads_them_as_often_as_the_interpreter() {
+    const HERE: u64 = 0x40_0000;
+    // Has the same place in the TLB.
+    const FAR: u64 = 1 << 26;
+    const TABLE: u64 = 0x80_0000;
+    const ROUNDS: u64 = 20;
+    for compiled in [false, true] {
+        let (mut rig, _) = paged();
+        let entry = rig.map(HERE, DATA, V | R | W, 0);
+        rig.map(HERE + FAR, DATA + 0x1000, V | R | W | A | D, 0);
+        rig.map(TABLE, entry & !0xfff, V | R | W | A | D, 0);
+        if compiled {
+            let backend = cpu_jit_x64::X64::new(1 << 20).unwrap();
+            rig.hart.set_backend(Some(Box::new(backend)), 1);
+        }
+        // Each round clears A, reads here, counts whether that has set A, and reads here once more or far away, in turn.
+        let offset = (entry & 0xfff) as i32;
+        assert!(offset < 0x800);
+        let add = |rd: u32, rs1: u32, rs2: u32| 0x33 | rd << 7 | rs1 << 15 | rs2 << 20;
+        let code = [
+            [sd(10, 9, offset), ld(6, 5, 0), ld(7, 10, offset), itype(0x13, 7, 7, 7, A as i32)],
+            [add(11, 11, 7), itype(0x13, 7, 13, 12, 1), itype(0x13, 1, 13, 13, 26), add(8, 5, 13)],
+            [ld(6, 8, 0), addi(5, 5, 8), addi(12, 12, -1), branch(1, 12, 0, -44)],
+        ];
+        rig.code(CODE, code.as_flattened());
+        rig.enter(1, 0);
+        let plain = rig.memory.read_le(entry, 8).unwrap() & !A;
+        for (r, value) in [(5, HERE), (9, plain), (10, TABLE), (11, 0), (12, ROUNDS)] {
+            rig.hart.set_x(r, value);
+        }
+        rig.run(12 * ROUNDS);
+        // The first time, and after each round but the last that was far away.
+        let expected = 1 + ROUNDS / 2 - 1;
+        assert_eq!((rig.hart.x(11) / A, rig.hart.x(12)), (expected, 0), "compiled: {compiled}");
+    }
+}

@@ -16,6 +16,7 @@ impl Emitter<'_> {
     /// Counts the block's instructions, or leaves where fewer remain. Long enough to be overwritten by a jump.
     pub(super) fn head(&mut self) {
         let count = self.unit.instructions as i32;
+        self.head = self.enter_loop();
         self.sink.hot.sub(Q, reg::R15, Op::Imm(count));
         let stub = self.sink.here_cold();
         self.sink.jcc(Cc::S, stub);
@@ -40,7 +41,7 @@ impl Emitter<'_> {
     pub(super) fn go_to(&mut self, offset: i64) {
         match self.is_in_page(offset) {
             Some(offset) if offset == self.unit.offset => {
-                self.sink.jmp(At::Hot(0));
+                self.sink.jmp(self.head);
             }
             Some(offset) => {
                 let stub = self.follow_stub(offset);
@@ -59,7 +60,7 @@ impl Emitter<'_> {
     pub(super) fn go_to_cold(&mut self, offset: i64) {
         match self.is_in_page(offset) {
             Some(offset) if offset == self.unit.offset => {
-                self.sink.jmp_cold(At::Hot(0));
+                self.sink.jmp_cold(self.head);
             }
             Some(offset) => {
                 let here = self.sink.here_cold();
@@ -80,13 +81,13 @@ impl Emitter<'_> {
         let head = self.unit.offset as i64;
         if self.unit.behind == head && offset != head {
             // A loop goes on by one jump.
-            self.sink.jcc(cc.not(), At::Hot(0));
+            self.sink.jcc(cc.not(), self.head);
             self.go_to(offset);
             return;
         }
         match self.is_in_page(offset) {
             Some(offset) if offset == self.unit.offset => {
-                self.sink.jcc(cc, At::Hot(0));
+                self.sink.jcc(cc, self.head);
             }
             Some(offset) => {
                 let stub = self.follow_stub(offset);
@@ -201,7 +202,7 @@ impl Emitter<'_> {
             Some(offset) => {
                 self.push_link();
                 if offset == self.unit.offset {
-                    self.sink.call(At::Hot(0));
+                    self.sink.call(self.head);
                 } else {
                     let stub = self.follow_stub(offset);
                     let fixup = self.sink.call(stub);

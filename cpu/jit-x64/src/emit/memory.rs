@@ -25,7 +25,7 @@ pub(super) struct Group {
     /// From here to `end`, as distances from the base.
     start: i32,
     end: i32,
-    count: u32,
+    pub(super) count: u32,
     /// The last access.
     pub last: u32,
     /// Where the host's address is kept, once it was found.
@@ -33,7 +33,7 @@ pub(super) struct Group {
 }
 
 /// No group.
-const NONE: u16 = u16::MAX;
+pub(super) const NONE: u16 = u16::MAX;
 /// No group either, and a load that looks into the mirror.
 pub(super) const NEAR: u16 = u16::MAX - 1;
 /// The longest range that is checked at once.
@@ -75,12 +75,12 @@ impl Found {
 /// What the TLB is asked: whether the bytes from `base + first` to `base + last` are in a page that it knows.
 #[derive(Copy, Clone)]
 pub(super) struct Check {
-    base: u8,
+    pub(super) base: u8,
     first: i32,
-    last: i32,
+    pub(super) last: i32,
     /// Bits of the last byte's address that the tag is compared with: the page, and those that must be zero.
-    keep: i32,
-    table: i32,
+    pub(super) keep: i32,
+    pub(super) table: i32,
 }
 
 impl Check {
@@ -106,7 +106,7 @@ impl Check {
 }
 
 /// An address as a value and a distance, where the sum is left to the access.
-fn parts(nodes: &[Node], loc: &[Loc], addr: Ref) -> (Ref, i32) {
+pub(super) fn parts(nodes: &[Node], loc: &[Loc], addr: Ref) -> (Ref, i32) {
     match nodes.get(addr.0 as usize) {
         Some(&Node::Binary(Binary::Add, base, by)) if loc.get(addr.0 as usize) == Some(&Loc::Deferred) => {
             match nodes.get(by.0 as usize) {
@@ -253,6 +253,9 @@ impl Emitter<'_> {
         let cold = self.sink.here_cold();
         let known = group.and_then(|group| group.place);
         let Some(place) = known.or_else(|| group.and_then(|_| self.spare_place())) else {
+            if self.by_kept_page(&one, width, (t, u)) {
+                return Found { t, u, place: None, retry: [None; 2] };
+            }
             one.emit(&mut self.sink.hot, t, u);
             self.sink.jcc(Cc::NE, cold);
             self.sink.hot.load_table(t, t, table + 8);
@@ -324,6 +327,7 @@ impl Emitter<'_> {
     fn call_slow(&mut self, trampoline: usize) {
         let trampoline = self.fixed(trampoline);
         self.sink.call_cold(trampoline);
+        self.void_kept();
         let at = self.at;
         for group in self.scratch.groups.iter().filter(|group| group.last > at) {
             if let Some(place) = group.place {

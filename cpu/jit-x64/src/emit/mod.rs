@@ -10,6 +10,7 @@ mod control;
 mod flags;
 mod float;
 mod integer;
+mod loops;
 mod memory;
 mod values;
 
@@ -90,6 +91,9 @@ pub struct Emitter<'a> {
     ended: bool,
     too_complex: bool,
     flags: Option<flags::Made>,
+    /// Accesses of a loop that keep their page, and where the loop begins.
+    kept: Vec<loops::Kept>,
+    head: At,
     /// Jumps to other blocks: offset in the page, number of the fixup.
     pub links: Vec<(u32, usize)>,
 }
@@ -124,6 +128,8 @@ impl<'a> Emitter<'a> {
             ended: false,
             too_complex: false,
             flags: None,
+            kept: Vec::new(),
+            head: At::Hot(0),
             links: Vec::new(),
         }
     }
@@ -131,6 +137,7 @@ impl<'a> Emitter<'a> {
     /// Emits all of it; false if it needs more than there is.
     pub fn run(&mut self) -> bool {
         self.plan();
+        self.plan_loop();
         self.head();
         let nodes = self.unit.nodes;
         for (at, node) in nodes.iter().enumerate() {

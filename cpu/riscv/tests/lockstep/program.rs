@@ -380,6 +380,35 @@ impl<'a> Maker<'a> {
         self.items.push(Item::To(Id::Bne, Operands { rs1: counter, rs2: 0, ..Operands::ZERO }, head));
     }
 
+    /// A loop whose accesses move on by little, while others by addresses that agree in what tables are looked up by, and changes of
+    /// these tables, come between.
+    fn walk(&mut self, counter: u8) {
+        let c = counter as u32;
+        let [t, far, other] = std::array::from_fn(|_| self.free() as u32);
+        put!(self, addi(c, 0, 1 + self.rng.below(14) as i32));
+        put!(self, addi(t, self.pointer() as u32, 0));
+        // lui far, 1 << 26; add far, far, t
+        put!(self, 0x37 | far << 7 | 1 << 26);
+        put!(self, 0x33 | far << 7 | far << 15 | t << 20);
+        let head = self.items.len();
+        for _ in 0..1 + self.rng.below(5) {
+            let imm = self.rng.pick(&[0, 0, 8, -8, 16, 64, 4, 1]);
+            match (self.rng.below(8), self.plan.tables) {
+                (0 | 1, Some(tables)) => self.remap(tables),
+                (2, _) => put!(self, sd(t, other, imm)),
+                (3, _) => put!(self, ld(other, far, imm)),
+                (4, _) => put!(self, sd(far, other, imm)),
+                _ => put!(self, ld(other, t, imm)),
+            }
+        }
+        let step = self.rng.pick(&[0, 8, 8, -8, 64, 256, 2040]);
+        put!(self, addi(t, t, step));
+        put!(self, addi(far, far, step));
+        put!(self, addi(c, c, -1));
+        put!(self, itype(0x13, 7, c, c, 15));
+        self.items.push(Item::To(Id::Bne, Operands { rs1: counter, rs2: 0, ..Operands::ZERO }, head));
+    }
+
     /// Takes an instruction word from the pool and puts it into code.
     fn patch(&mut self) {
         let t = self.free();
@@ -444,7 +473,12 @@ impl<'a> Maker<'a> {
                 continue;
             }
             if self.plan.chases && loops.len() < 2 && self.rng.below(24) == 0 {
-                self.chase(self.plan.counters[loops.len()]);
+                let counter = self.plan.counters[loops.len()];
+                if self.rng.below(2) == 0 {
+                    self.chase(counter)
+                } else {
+                    self.walk(counter)
+                }
                 continue;
             }
             match self.rng.below(100) {
