@@ -10,8 +10,9 @@
 //! * `memory`: where code is kept. `dump`: code as text (with the feature `dump`).
 //!
 //! Ten integer and twelve floating-point slots are in host registers, the same ones in all code; the others are
-//! memory operands in the frame. Loads and stores look the TLB up inline, neighbours by one base once; loads that
-//! follow pointers round a loop look into its mirror. Single and double precision at round to nearest even run on
+//! memory operands in the frame. Loads and stores look the TLB up inline, neighbours by one base once; those
+//! that step through memory round a loop keep the page of the round before, and loads that follow pointers round one look into
+//! the TLB's mirror. Single and double precision at round to nearest even run on
 //! SSE and FMA, with the sticky bits of MXCSR as the guest's flags. What seldom runs (TLB misses, NaN results, ways
 //! out) is apart from what does.
 //!
