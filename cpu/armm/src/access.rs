@@ -2,6 +2,7 @@
 //! code pages, faults. A3, B3.1 of DDI 0403E.
 
 use cpu_core::memory::PAGE_SIZE;
+use cpu_core::scope::Done;
 use cpu_core::{Access, AccessKind, ContextKey, Exit, Semantics, Width};
 
 use crate::cause;
@@ -102,6 +103,9 @@ impl State {
 
     /// Reads as data, without raising.
     pub(crate) fn read_as(&self, addr: u64, width: Width, privileged: bool) -> Result<u64, Fault> {
+        if let Some(done) = self.bus.take_ahead() {
+            return self.after_access(addr, width, done);
+        }
         if addr % PAGE_SIZE + width.bytes() > PAGE_SIZE || addr >> 32 != 0 {
             return self.read_bytes(addr, width, privileged);
         }
@@ -125,9 +129,14 @@ impl State {
         }
         let who = self.who();
         let answer = self.bus.read(&who, addr, width);
-        let Some((result, attention)) = answer else { return Err(fault) };
+        let Some(done) = answer else { return Err(fault) };
+        self.after_access(addr, width, done)
+    }
+
+    /// What comes of an access to the bus.
+    fn after_access(&self, addr: u64, width: Width, (result, attention): Done) -> Result<u64, Fault> {
         self.after_bus(attention);
-        result.map(|value| value & width.mask()).map_err(|_| fault)
+        result.map(|value| value & width.mask()).map_err(|_| (cause::DATA_BUS, addr))
     }
 
     /// Writes as data, without raising.
@@ -138,6 +147,9 @@ impl State {
         value: u64,
         privileged: bool,
     ) -> Result<(), Fault> {
+        if let Some(done) = self.bus.take_ahead() {
+            return self.after_access(addr, width, done).map(|_| ());
+        }
         if addr % PAGE_SIZE + width.bytes() > PAGE_SIZE || addr >> 32 != 0 {
             return self.write_bytes(addr, width, value, privileged);
         }
@@ -165,9 +177,8 @@ impl State {
         }
         let who = self.who();
         let answer = self.bus.write(&who, addr, width, value);
-        let Some((result, attention)) = answer else { return Err(fault) };
-        self.after_bus(attention);
-        result.map(|_| ()).map_err(|_| fault)
+        let Some(done) = answer else { return Err(fault) };
+        self.after_access(addr, width, done).map(|_| ())
     }
 
     /// Whether a device is accessed at `addr`, and nothing stops that.
@@ -186,12 +197,17 @@ impl State {
             && !self.is_unreadable(addr as u32)
     }
 
-    /// Calls `f` as an instruction does that runs after `done` others of compiled code.
-    fn in_run<R>(&self, done: u64, f: impl FnOnce(&Access) -> R) -> R {
+    /// Calls `f` as an instruction does that runs after `done` others of compiled code. Where that has to be left, although the access
+    /// is done, the instruction is kept: it may have changed itself.
+    fn in_run<R>(&self, done: u64, f: impl FnOnce(&Access) -> Option<R>) -> Option<R> {
+        let bits = self.fetch_bits(self.frame.pc.get())?;
         let before = self.executed.get();
         self.executed.set(before.wrapping_add(done));
         let result = f(&self.who());
         self.executed.set(before);
+        if result.is_none() && self.bus.is_ahead() {
+            self.again.set(Some(bits));
+        }
         result
     }
 

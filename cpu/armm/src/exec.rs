@@ -289,6 +289,13 @@ fn run(
                 && !*step_over
                 && crate::compile::run(compiler, state, blocks, block, limit - state.executed.get())
             {
+                if let Some(bits) = state.again.take() {
+                    run_again(state, bits);
+                    compiler.start();
+                    if state.pending_hint.get() || state.exit.get().is_some() {
+                        break;
+                    }
+                }
                 continue;
             }
             let mut n = (block.ops.len() as u64).min(limit - state.executed.get()) as usize;
@@ -315,13 +322,29 @@ fn run(
     }
 }
 
+/// Ends an instruction whose access compiled code has made.
+#[cold]
+fn run_again(state: &State, bits: u32) {
+    let float = state.mode() & mode::FLOAT != 0;
+    let (op, _) = predecode(bits, &state.config.features(), state.itstate.get(), float);
+    let bytes = op.len as u32;
+    run_ops(state, &[op], bytes);
+    debug_assert!(!state.bus.is_ahead(), "{bits:#x} makes no access");
+    state.bus.take_ahead();
+}
+
 /// Runs the first `n` instructions of a block, or as many as control lets it.
 #[inline(always)]
 fn run_block(state: &State, block: &Block<Op>, n: usize) {
+    run_ops(state, block.ops.get(..n).unwrap_or(&block.ops), block.bytes);
+}
+
+/// Runs instructions that belong to a block of so many bytes.
+#[inline(always)]
+fn run_ops(state: &State, ops: &[Op], bytes: u32) {
     let mut pc = state.frame.pc.get();
-    state.block_end.set(pc.wrapping_add(block.bytes as u64) & 0xffff_ffff);
+    state.block_end.set(pc.wrapping_add(bytes as u64) & 0xffff_ffff);
     state.leave.set(false);
-    let ops = block.ops.get(..n).unwrap_or(&block.ops);
     let mut done = 0;
     let mut it = 0;
     for op in ops {
@@ -498,6 +521,17 @@ fn fetch(state: &State, blocks: &mut BlockCache<Op>, pc: u64, context: u64) -> R
         blocks.remember(pc, context, index);
     }
     Ok(index)
+}
+
+impl State {
+    /// The instruction at `pc`, which compiled code runs, as [`predecode`] takes it.
+    pub(crate) fn fetch_bits(&self, pc: u64) -> Option<u32> {
+        let first = halfword(self, pc).ok()?;
+        match isa::is_wide(first) {
+            true => Some(first << 16 | halfword(self, pc + 2).ok()?),
+            false => Some(first << 16),
+        }
+    }
 }
 
 fn halfword(state: &State, addr: u64) -> Result<u32, Fault> {

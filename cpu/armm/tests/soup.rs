@@ -23,6 +23,7 @@ struct Device {
     written: u64,
     /// It wants the core to return: a sixteenth of all accesses do.
     wants: bool,
+    memory: GuestMemory,
 }
 
 impl Device {
@@ -46,6 +47,11 @@ impl Bus for Device {
             return Err(BusFault { paddr });
         }
         self.note(paddr ^ value << 20 ^ who.now.0 ^ who.pc << 32);
+        if paddr & 0xf00 == 0x800 {
+            // Into code, most often that of the very instruction.
+            let at = if value & 3 != 0 { who.pc } else { value % CODE_SIZE & !1 };
+            let _ = self.memory.write(at, &(value as u16).to_le_bytes());
+        }
         Ok(())
     }
 
@@ -90,14 +96,8 @@ impl Side {
         if let Tier::Compiled { hot } = tier {
             core.set_backend(Some(Box::new(X64::new(4 << 20).unwrap())), hot);
         }
-        Side {
-            core,
-            memory,
-            bus: Device { written: 0, wants: false },
-            now: Time::ZERO,
-            cut,
-            cuts: Rng::new(cut),
-        }
+        let bus = Device { written: 0, wants: false, memory: memory.clone() };
+        Side { core, memory, bus, now: Time::ZERO, cut, cuts: Rng::new(cut) }
     }
 
     fn prepare(&mut self, contents: &[(u64, Vec<u8>)], seed: u64) {

@@ -11,7 +11,7 @@ use crate::bus::{Access, Bus, BusFault, Width};
 pub struct BusScope {
     bus: Cell<Option<NonNull<dyn Bus>>>,
     /// What compiled code has done, for the interpreter to find when it runs the instruction again.
-    ahead: Cell<Option<(u64, Done)>>,
+    ahead: Cell<Option<Done>>,
 }
 
 /// What came of an access: the value, which a write has none of, and whether the bus wants [attention](Bus::attention).
@@ -50,31 +50,31 @@ impl BusScope {
         Some(result)
     }
 
-    /// Reads, unless compiled code already has. `None` as in [`BusScope::with`].
+    /// Reads. `None` as in [`BusScope::with`].
     pub fn read(&self, who: &Access, paddr: u64, width: Width) -> Option<Done> {
-        match self.done(paddr) {
-            Some(done) => Some(done),
-            None => self.with(|bus| (bus.read(who, paddr, width), bus.attention())),
-        }
+        self.with(|bus| (bus.read(who, paddr, width), bus.attention()))
     }
 
-    /// Writes, unless compiled code already has. `None` as in [`BusScope::with`].
+    /// Writes. `None` as in [`BusScope::with`].
     pub fn write(&self, who: &Access, paddr: u64, width: Width, value: u64) -> Option<Done> {
-        match self.done(paddr) {
-            Some(done) => Some(done),
-            None => self.with(|bus| (bus.write(who, paddr, width, value).map(|()| 0), bus.attention())),
-        }
+        self.with(|bus| (bus.write(who, paddr, width, value).map(|()| 0), bus.attention()))
     }
 
-    fn done(&self, paddr: u64) -> Option<Done> {
-        let (at, done) = self.ahead.take()?;
-        debug_assert_eq!(at, paddr, "the interpreter does something else than compiled code did");
-        Some(done)
+    /// What compiled code has done for the instruction that runs, if it was left there: to be asked for before everything else.
+    pub fn take_ahead(&self) -> Option<Done> {
+        self.ahead.take()
+    }
+
+    /// Whether [`BusScope::take_ahead`] has something.
+    pub fn is_ahead(&self) -> bool {
+        let ahead = self.ahead.take();
+        self.ahead.set(ahead);
+        ahead.is_some()
     }
 
     /// Reads in the middle of compiled code, which goes on with the value. `None` where it has to be left instead, as the access
-    /// faulted, wants attention, or changed what `stamp` gives: then the interpreter, which has to run the same instruction next,
-    /// finds the access done by [`BusScope::read`].
+    /// faulted, wants attention, or changed what `stamp` gives: then the interpreter has to run the same instruction next, whatever
+    /// has become of memory, and finds the access done by [`BusScope::take_ahead`].
     pub fn read_ahead<S: PartialEq>(
         &self,
         who: &Access,
@@ -84,7 +84,7 @@ impl BusScope {
     ) -> Option<u64> {
         let before = stamp();
         let done = self.with(|bus| (bus.read(who, paddr, width), bus.attention()))?;
-        self.keep(paddr, done, before == stamp()).map(|value| value & width.mask())
+        self.keep(done, before == stamp()).map(|value| value & width.mask())
     }
 
     /// As [`BusScope::read_ahead`], for a write.
@@ -97,14 +97,14 @@ impl BusScope {
     ) -> Option<()> {
         let before = stamp();
         let done = self.with(|bus| (bus.write(who, paddr, width, value).map(|()| 0), bus.attention()))?;
-        self.keep(paddr, done, before == stamp()).map(|_| ())
+        self.keep(done, before == stamp()).map(|_| ())
     }
 
-    fn keep(&self, paddr: u64, done: Done, quiet: bool) -> Option<u64> {
+    fn keep(&self, done: Done, quiet: bool) -> Option<u64> {
         match done {
             (Ok(value), false) if quiet => Some(value),
             _ => {
-                self.ahead.set(Some((paddr, done)));
+                self.ahead.set(Some(done));
                 None
             }
         }
@@ -149,18 +149,16 @@ mod tests {
     }
 
     #[test]
-    fn what_compiled_code_read_is_not_read_again_where_it_is_left() {
+    fn what_compiled_code_did_is_found_once() {
         let (scope, who) = (BusScope::default(), Access { core: 0, now: Time(0), pc: 0 });
         let mut bus = Count(0);
-        let read = || scope.read(&who, 8, Width::B4);
         let ahead = || scope.read_ahead(&who, 8, Width::B4, || 0);
-        let seen = scope.enter(&mut bus, || (ahead(), ahead(), read(), read()));
-        assert_eq!(seen, (Some(1), None, Some((Ok(2), true)), Some((Ok(3), true))));
-        let write = || scope.write(&who, 8, Width::B4, 0);
-        let seen =
-            scope.enter(&mut bus, || (scope.write_ahead(&who, 8, (Width::B4, 0), || 0), write(), read()));
-        let fault = Err(BusFault { paddr: 8 });
-        assert_eq!(seen, (None, Some((fault, true)), Some((Ok(4), true))));
+        let seen = scope
+            .enter(&mut bus, || (ahead(), ahead(), scope.is_ahead(), scope.take_ahead(), scope.is_ahead()));
+        assert_eq!(seen, (Some(1), None, true, Some((Ok(2), true)), false));
+        let write = || scope.write_ahead(&who, 8, (Width::B4, 0), || 0);
+        let seen = scope.enter(&mut bus, || (write(), scope.take_ahead(), scope.take_ahead()));
+        assert_eq!(seen, (None, Some((Err(BusFault { paddr: 8 }), true)), None));
     }
 
     #[test]

@@ -402,22 +402,31 @@ impl Tlb {
         }
     }
 
-    /// Enters the translation of the page of `vaddr` to that of `paddr`, which is part of a leaf of `size` bytes.
-    /// Does nothing where `paddr` is no memory, or takes no stores; closes the entry where stores to it have to be seen.
-    pub fn insert(&self, context: u64, kind: AccessKind, vaddr: u64, paddr: u64, size: u64) {
+    /// Notes where a large leaf is, as a fence of one of its pages is one of all of them.
+    fn widen(&self, vaddr: u64, size: u64) {
         if size > PAGE_SIZE {
             let hull = &self.large[(vaddr >> 63) as usize];
             let (low, high) = hull.get();
             hull.set((low.max(!(vaddr & !(size - 1))), high.max(vaddr | (size - 1))));
         }
+    }
+
+    /// Enters the translation of the page of `vaddr` to that of `paddr`, which is part of a leaf of `size` bytes.
+    /// Does nothing where `paddr` is no memory, or takes no stores; closes the entry where stores to it have to be seen.
+    pub fn insert(&self, context: u64, kind: AccessKind, vaddr: u64, paddr: u64, size: u64) {
         let tag = vaddr & PAGE | context;
         if kind == AccessKind::Fetch {
+            self.widen(vaddr, size);
             return self.insert_fetch(tag, paddr & PAGE);
         }
         self.sync();
         let Some(page) = self.memory.page(paddr) else { return };
+        if kind == AccessKind::Write && !page.writable {
+            return;
+        }
+        // Only for what is entered: whether somebody has tried makes no difference.
+        self.widen(vaddr, size);
         let entry = match kind {
-            AccessKind::Write if !page.writable => return,
             AccessKind::Write => {
                 let index = slot::<ENTRIES>(tag);
                 self.rechain(index, page.host.as_ptr().addr());

@@ -1,6 +1,7 @@
 //! Memory accesses that the TLB does not serve: translation, devices, page crossings, code pages, faults.
 
 use cpu_core::memory::PAGE_SIZE;
+use cpu_core::scope::Done;
 use cpu_core::{Access, AccessKind, Semantics, Width};
 
 use crate::state::{State, Trapped};
@@ -52,6 +53,9 @@ impl<const XLEN: u32> State<XLEN> {
 
     /// Loads; with `kind` `Write`, as the first half of a read-modify-write.
     fn load_as(&self, addr: u64, width: Width, kind: AccessKind) -> Result<u64, Trapped> {
+        if let Some(done) = self.bus.take_ahead() {
+            return self.after_access(addr, width, kind, done);
+        }
         if !Self::in_page(addr, width) {
             return self.load_crossing(addr, width);
         }
@@ -67,9 +71,20 @@ impl<const XLEN: u32> State<XLEN> {
         }
         let who = self.who();
         let answer = self.bus.read(&who, paddr, width);
-        let Some((result, attention)) = answer else {
+        let Some(done) = answer else {
             return Err(self.raise(access_fault(kind), addr));
         };
+        self.after_access(addr, width, kind, done)
+    }
+
+    /// What comes of an access to the bus.
+    fn after_access(
+        &self,
+        addr: u64,
+        width: Width,
+        kind: AccessKind,
+        (result, attention): Done,
+    ) -> Result<u64, Trapped> {
         self.after_bus(attention);
         result.map(|value| value & width.mask()).map_err(|_| self.raise(access_fault(kind), addr))
     }
@@ -110,6 +125,9 @@ impl<const XLEN: u32> State<XLEN> {
     #[inline(never)]
     pub(crate) fn store_slow(&self, addr: u64, width: Width, value: u64) -> Result<(), Trapped> {
         let kind = AccessKind::Write;
+        if let Some(done) = self.bus.take_ahead() {
+            return self.after_access(addr, width, kind, done).map(|_| ());
+        }
         if !Self::in_page(addr, width) {
             let paddrs = self.crossing(addr, width, kind)?;
             for i in 0..width.bytes() {
@@ -129,11 +147,10 @@ impl<const XLEN: u32> State<XLEN> {
         let who = self.who();
         let value = value & width.mask();
         let answer = self.bus.write(&who, paddr, width, value);
-        let Some((result, attention)) = answer else {
+        let Some(done) = answer else {
             return Err(self.raise(access_fault(kind), addr));
         };
-        self.after_bus(attention);
-        result.map(|_| ()).map_err(|_| self.raise(access_fault(kind), addr))
+        self.after_access(addr, width, kind, done).map(|_| ())
     }
 
     /// The physical address of a device that is accessed at `addr`, if nothing stops that.
@@ -150,12 +167,17 @@ impl<const XLEN: u32> State<XLEN> {
         (outside && paddr % width.bytes() == 0 && before == self.frame.tlb.stamp()).then_some(paddr)
     }
 
-    /// Calls `f` as an instruction does that runs after `done` others of compiled code.
-    fn in_run<R>(&self, done: u64, f: impl FnOnce(&Access) -> R) -> R {
+    /// Calls `f` as an instruction does that runs after `done` others of compiled code. Where that has to be left, although the access
+    /// is done, the instruction is kept: it may have changed itself.
+    fn in_run<R>(&self, done: u64, f: impl FnOnce(&Access) -> Option<R>) -> Option<R> {
+        let bits = self.fetch_bits(self.frame.pc.get())?;
         let before = self.executed.get();
         self.executed.set(before.wrapping_add(done));
         let result = f(&self.who());
         self.executed.set(before);
+        if result.is_none() && self.bus.is_ahead() {
+            self.again.set(Some(bits));
+        }
         result
     }
 

@@ -231,6 +231,13 @@ fn run<const XLEN: u32>(
                 && let Some(done) = compiler.run(state, blocks, block, limit - state.executed.get())
             {
                 state.executed.set(state.executed.get() + done.executed);
+                if let Some(bits) = state.again.take() {
+                    run_again(state, bits);
+                    compiler.start();
+                    if state.recheck.get() || state.exit.get().is_some() {
+                        break;
+                    }
+                }
                 continue;
             }
             let mut n = (block.ops.len() as u64).min(limit - state.executed.get()) as usize;
@@ -257,13 +264,28 @@ fn run<const XLEN: u32>(
     }
 }
 
+/// Ends an instruction whose access compiled code has made.
+#[cold]
+fn run_again<const XLEN: u32>(state: &State<XLEN>, bits: u32) {
+    let (op, _) = predecode(bits, &features(state));
+    let bytes = op.len as u32;
+    run_ops(state, &[op], bytes);
+    debug_assert!(!state.bus.is_ahead(), "{bits:#x} makes no access");
+    state.bus.take_ahead();
+}
+
 /// Runs the first `n` instructions of a block, or as many as control lets it.
 #[inline(always)]
 fn run_block<const XLEN: u32>(state: &State<XLEN>, block: &Block<Op<XLEN>>, n: usize) {
+    run_ops(state, block.ops.get(..n).unwrap_or(&block.ops), block.bytes);
+}
+
+/// Runs instructions that belong to a block of so many bytes.
+#[inline(always)]
+fn run_ops<const XLEN: u32>(state: &State<XLEN>, ops: &[Op<XLEN>], bytes: u32) {
     let mut pc = state.frame.pc.get();
-    state.block_end.set(State::<XLEN>::mask_address(pc.wrapping_add(block.bytes as u64)));
+    state.block_end.set(State::<XLEN>::mask_address(pc.wrapping_add(bytes as u64)));
     state.leave.set(false);
-    let ops = block.ops.get(..n).unwrap_or(&block.ops);
     let mut done = 0;
     for op in ops {
         state.frame.pc.set(pc);
@@ -398,6 +420,16 @@ impl<const XLEN: u32> State<XLEN> {
             && Self::mask_address(self.sys.mtvec.get() & !3) == pc
     }
 
+    /// The instruction at `pc`, which compiled code runs: its page was fetched from before.
+    pub(crate) fn fetch_bits(&self, pc: u64) -> Option<u32> {
+        let (paddr, _) = self.fetch_address(pc).ok()?;
+        let low = self.memory.read_le(paddr, 2).ok()? as u32;
+        match low & 3 {
+            3 => Some(low | (self.memory.read_le(paddr + 2, 2).ok()? as u32) << 16),
+            _ => Some(low),
+        }
+    }
+
     /// Physical address to fetch from, and whether the whole page may be used.
     fn fetch_address(&self, pc: u64) -> Result<(u64, bool), u64> {
         let context = self.frame.fetch_context.get();
@@ -481,14 +513,7 @@ fn decode<const XLEN: u32>(
         (Some(&low), Some(&high)) => u16::from_le_bytes([low, high]) as u32,
         _ => 0,
     };
-    let features = if state.mode() & mode::FLOAT != 0 {
-        state.config.extensions
-    } else {
-        // With FS off, all floating-point instructions are illegal.
-        const FP: Features =
-            Features::F.with(Features::D).with(Features::ZFH).with(Features::ZFHMIN).with(Features::ZFA);
-        state.config.extensions.without(FP)
-    };
+    let features = features(state);
     let max = if whole_page { MAX_OPS } else { 1 };
     let mut ops = Vec::with_capacity(16);
     let (mut at, mut second) = (0, None);
@@ -517,6 +542,17 @@ fn decode<const XLEN: u32>(
         }
     }
     Ok((ops.into_boxed_slice(), at as u32, second))
+}
+
+/// What there is in the hart's state.
+fn features<const XLEN: u32>(state: &State<XLEN>) -> Features {
+    if state.mode() & mode::FLOAT != 0 {
+        return state.config.extensions;
+    }
+    // With FS off, all floating-point instructions are illegal.
+    const FP: Features =
+        Features::F.with(Features::D).with(Features::ZFH).with(Features::ZFHMIN).with(Features::ZFA);
+    state.config.extensions.without(FP)
 }
 
 /// The operation for an instruction word, and whether a block ends behind it.

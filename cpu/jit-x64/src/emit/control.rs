@@ -192,6 +192,11 @@ impl Emitter<'_> {
         hot.pop_reg(reg::RCX);
         hot.and(Q, reg::RCX, Op::Imm(-4096));
         hot.mov_home(places::PAGE, Op::Reg(reg::RCX));
+        if offset == self.unit.offset {
+            // Others have run: from the start, not from where a loop goes on.
+            self.sink.jmp(At::Hot(0));
+            return;
+        }
         self.go_to(offset as i64);
     }
 
