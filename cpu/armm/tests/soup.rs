@@ -49,7 +49,7 @@ impl Bus for Device {
         self.note(paddr ^ value << 20 ^ who.now.0 ^ who.pc << 32);
         if paddr & 0xf00 == 0x800 {
             // Into code, most often that of the very instruction.
-            let at = if value & 3 != 0 { who.pc } else { value % CODE_SIZE & !1 };
+            let at = if value & 3 != 0 { who.pc } else { (value % CODE_SIZE) & !1 };
             let _ = self.memory.write(at, &(value as u16).to_le_bytes());
         }
         Ok(())
