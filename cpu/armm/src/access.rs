@@ -3,7 +3,7 @@
 
 use cpu_core::memory::PAGE_SIZE;
 use cpu_core::scope::Done;
-use cpu_core::{Access, AccessKind, ContextKey, Exit, Semantics, Width};
+use cpu_core::{Access, AccessKind, ContextKey, Exit, Semantics, Time, Width};
 
 use crate::cause;
 use crate::state::{State, Trapped};
@@ -197,25 +197,19 @@ impl State {
             && !self.is_unreadable(addr as u32)
     }
 
-    /// Calls `f` as an instruction does that runs after `done` others of compiled code. Where that has to be left, although the access
-    /// is done, the instruction is kept: it may have changed itself.
-    fn in_run<R>(&self, done: u64, f: impl FnOnce(&Access) -> Option<R>) -> Option<R> {
-        let bits = self.fetch_bits(self.frame.pc.get())?;
-        let before = self.executed.get();
-        self.executed.set(before.wrapping_add(done));
-        let result = f(&self.who());
-        self.executed.set(before);
-        if result.is_none() && self.bus.is_ahead() {
-            self.again.set(Some(bits));
-        }
-        result
+    /// Who accesses, as an instruction that runs after `done` others of compiled code, and that instruction: the access may change it.
+    fn who_after(&self, done: u64) -> Option<(Access, u32)> {
+        let who = self.who();
+        let later = Time(done.saturating_mul(self.config.period.0));
+        Some((Access { now: who.now.saturating_add(later), ..who }, self.fetch_bits(who.pc)?))
     }
 
     pub(crate) fn read_ahead(&self, addr: u64, width: Width, done: u64) -> Option<u64> {
         if !self.is_device(addr, width, AccessKind::Read) {
             return None;
         }
-        self.in_run(done, |who| self.bus.read_ahead(who, addr, width, || self.frame.tlb.stamp()))
+        let (who, bits) = self.who_after(done)?;
+        self.bus.read_ahead((&who, bits), addr, width, || self.frame.tlb.stamp())
     }
 
     pub(crate) fn write_ahead(&self, addr: u64, width: Width, value: u64, done: u64) -> Option<()> {
@@ -223,7 +217,8 @@ impl State {
             return None;
         }
         let value = (width, value & width.mask());
-        self.in_run(done, |who| self.bus.write_ahead(who, addr, value, || self.frame.tlb.stamp()))
+        let (who, bits) = self.who_after(done)?;
+        self.bus.write_ahead((&who, bits), addr, value, || self.frame.tlb.stamp())
     }
 
     /// Device and system space take aligned accesses only (B3.1, A3.2.1).

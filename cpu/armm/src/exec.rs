@@ -289,7 +289,7 @@ fn run(
                 && !*step_over
                 && crate::compile::run(compiler, state, blocks, block, limit - state.executed.get())
             {
-                if let Some(bits) = state.again.take() {
+                if let Some(bits) = state.bus.left_at() {
                     run_again(state, bits);
                     compiler.start();
                     if state.pending_hint.get() || state.exit.get().is_some() {
@@ -329,7 +329,7 @@ fn run_again(state: &State, bits: u32) {
     let (op, _) = predecode(bits, &state.config.features(), state.itstate.get(), float);
     let bytes = op.len as u32;
     run_ops(state, &[op], bytes);
-    debug_assert!(!state.bus.is_ahead(), "{bits:#x} makes no access");
+    debug_assert!(state.bus.left_at().is_none(), "{bits:#x} makes no access");
     state.bus.take_ahead();
 }
 

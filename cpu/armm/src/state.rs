@@ -76,8 +76,6 @@ pub struct State {
     pub(crate) start: Cell<Time>,
     pub(crate) counter: Cell<Counter>,
     pub(crate) executed: Cell<u64>,
-    /// The instruction that compiled code was left at with its access done; to be run before anything else.
-    pub(crate) again: Cell<Option<u32>>,
     /// Index in the block of the instruction that runs.
     pub(crate) index: Cell<u32>,
     /// Instructions executed before this run.
@@ -108,7 +106,6 @@ impl State {
             start: Cell::new(Time::ZERO),
             counter: Cell::new(Counter { hz: 0, offset: 0 }),
             executed: Cell::new(0),
-            again: Cell::new(None),
             index: Cell::new(0),
             total: Cell::new(0),
             config,

@@ -11,7 +11,7 @@ use crate::bus::{Access, Bus, BusFault, Width};
 pub struct BusScope {
     bus: Cell<Option<NonNull<dyn Bus>>>,
     /// What compiled code has done, for the interpreter to find when it runs the instruction again.
-    ahead: Cell<Option<Done>>,
+    ahead: Cell<Option<(u32, Done)>>,
 }
 
 /// What came of an access: the value, which a write has none of, and whether the bus wants [attention](Bus::attention).
@@ -62,49 +62,49 @@ impl BusScope {
 
     /// What compiled code has done for the instruction that runs, if it was left there: to be asked for before everything else.
     pub fn take_ahead(&self) -> Option<Done> {
-        self.ahead.take()
+        self.ahead.take().map(|(_, done)| done)
     }
 
-    /// Whether [`BusScope::take_ahead`] has something.
-    pub fn is_ahead(&self) -> bool {
-        let ahead = self.ahead.take();
-        self.ahead.set(ahead);
-        ahead.is_some()
+    /// The instruction that is to be run again where [`BusScope::take_ahead`] has something.
+    #[inline]
+    pub fn left_at(&self) -> Option<u32> {
+        self.ahead.get().map(|(bits, _)| bits)
     }
 
     /// Reads in the middle of compiled code, which goes on with the value. `None` where it has to be left instead, as the access
     /// faulted, wants attention, or changed what `stamp` gives: then the interpreter has to run the same instruction next, whatever
-    /// has become of memory, and finds the access done by [`BusScope::take_ahead`].
+    /// has become of memory ([`BusScope::left_at`] gives `bits`, which were read before), and finds the access done by
+    /// [`BusScope::take_ahead`].
     pub fn read_ahead<S: PartialEq>(
         &self,
-        who: &Access,
+        (who, bits): (&Access, u32),
         paddr: u64,
         width: Width,
         stamp: impl Fn() -> S,
     ) -> Option<u64> {
         let before = stamp();
         let done = self.with(|bus| (bus.read(who, paddr, width), bus.attention()))?;
-        self.keep(done, before == stamp()).map(|value| value & width.mask())
+        self.keep(bits, done, before == stamp()).map(|value| value & width.mask())
     }
 
     /// As [`BusScope::read_ahead`], for a write.
     pub fn write_ahead<S: PartialEq>(
         &self,
-        who: &Access,
+        (who, bits): (&Access, u32),
         paddr: u64,
         (width, value): (Width, u64),
         stamp: impl Fn() -> S,
     ) -> Option<()> {
         let before = stamp();
         let done = self.with(|bus| (bus.write(who, paddr, width, value).map(|()| 0), bus.attention()))?;
-        self.keep(done, before == stamp()).map(|_| ())
+        self.keep(bits, done, before == stamp()).map(|_| ())
     }
 
-    fn keep(&self, done: Done, quiet: bool) -> Option<u64> {
+    fn keep(&self, bits: u32, done: Done, quiet: bool) -> Option<u64> {
         match done {
             (Ok(value), false) if quiet => Some(value),
             _ => {
-                self.ahead.set(Some(done));
+                self.ahead.set(Some((bits, done)));
                 None
             }
         }
@@ -152,11 +152,11 @@ mod tests {
     fn what_compiled_code_did_is_found_once() {
         let (scope, who) = (BusScope::default(), Access { core: 0, now: Time(0), pc: 0 });
         let mut bus = Count(0);
-        let ahead = || scope.read_ahead(&who, 8, Width::B4, || 0);
+        let ahead = || scope.read_ahead((&who, 7), 8, Width::B4, || 0);
         let seen = scope
-            .enter(&mut bus, || (ahead(), ahead(), scope.is_ahead(), scope.take_ahead(), scope.is_ahead()));
-        assert_eq!(seen, (Some(1), None, true, Some((Ok(2), true)), false));
-        let write = || scope.write_ahead(&who, 8, (Width::B4, 0), || 0);
+            .enter(&mut bus, || (ahead(), ahead(), scope.left_at(), scope.take_ahead(), scope.left_at()));
+        assert_eq!(seen, (Some(1), None, Some(7), Some((Ok(2), true)), None));
+        let write = || scope.write_ahead((&who, 7), 8, (Width::B4, 0), || 0);
         let seen = scope.enter(&mut bus, || (write(), scope.take_ahead(), scope.take_ahead()));
         assert_eq!(seen, (None, Some((Err(BusFault { paddr: 8 }), true)), None));
     }

@@ -260,11 +260,6 @@ impl Bytes {
         }
     }
 
-    /// `d = 2 * a + disp`, of words.
-    pub fn lea_twice(&mut self, d: u8, a: u8, disp: i32) {
-        dynasm!(self ; .arch x64 ; lea Rd(d), [DWORD Rq(a) + Rq(a) + disp]);
-    }
-
     /// `d = a rotated right`
     pub fn rorx(&mut self, size: Size, d: u8, a: u8, amount: u8) {
         match size {

@@ -231,7 +231,7 @@ fn run<const XLEN: u32>(
                 && let Some(done) = compiler.run(state, blocks, block, limit - state.executed.get())
             {
                 state.executed.set(state.executed.get() + done.executed);
-                if let Some(bits) = state.again.take() {
+                if let Some(bits) = state.bus.left_at() {
                     run_again(state, bits);
                     compiler.start();
                     if state.recheck.get() || state.exit.get().is_some() {
@@ -270,7 +270,7 @@ fn run_again<const XLEN: u32>(state: &State<XLEN>, bits: u32) {
     let (op, _) = predecode(bits, &features(state));
     let bytes = op.len as u32;
     run_ops(state, &[op], bytes);
-    debug_assert!(!state.bus.is_ahead(), "{bits:#x} makes no access");
+    debug_assert!(state.bus.left_at().is_none(), "{bits:#x} makes no access");
     state.bus.take_ahead();
 }
 

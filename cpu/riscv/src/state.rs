@@ -88,8 +88,6 @@ pub struct State<const XLEN: u32> {
     pub(crate) start: Cell<Time>,
     pub(crate) counter: Cell<Counter>,
     pub(crate) executed: Cell<u64>,
-    /// The instruction that compiled code was left at with its access done; to be run before anything else.
-    pub(crate) again: Cell<Option<u32>>,
     /// Index in the block of the instruction that runs.
     pub(crate) index: Cell<u32>,
     /// Instructions executed before this run.
@@ -123,7 +121,6 @@ impl<const XLEN: u32> State<XLEN> {
             start: Cell::new(Time::ZERO),
             counter: Cell::new(Counter { hz: 0, offset: 0 }),
             executed: Cell::new(0),
-            again: Cell::new(None),
             index: Cell::new(0),
             total: Cell::new(0),
             tlb_misses: Cell::new(0),

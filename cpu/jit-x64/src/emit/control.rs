@@ -136,9 +136,7 @@ impl Emitter<'_> {
 
     /// Where in the page the jump that is emitted wants to be returned to, if it is a call.
     fn call_before(&self) -> Option<u32> {
-        let (before, _) = self.unit.nodes.split_at_checked(self.at as usize)?;
-        let mut own = before.iter().rev().take_while(|node| !matches!(node, Node::Start { .. }));
-        let link = own.find_map(|node| match *node {
+        let link = self.own_nodes().find_map(|(_, node)| match *node {
             Node::Set(slot, value) if slot == self.places.layout.link => Some(value),
             _ => None,
         })?;
@@ -162,9 +160,8 @@ impl Emitter<'_> {
             Node::Get(slot) if slot == link => Some(Ref(at as u32)),
             _ => None,
         });
-        let own = before.iter().enumerate().rev().take_while(|(_, node)| !matches!(node, Node::Start { .. }));
         known == Some(value)
-            || own.into_iter().any(|(at, node)| at as u32 == value.0 && matches!(node, Node::Load { .. }))
+            || self.own_nodes().any(|(at, node)| at as u32 == value.0 && matches!(node, Node::Load { .. }))
     }
 
     /// Before a call: keeps what the guest is to return to on the host's stack, so that the host foresees where that is. A return

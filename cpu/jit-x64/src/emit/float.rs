@@ -249,7 +249,7 @@ impl Emitter<'_> {
         }
         let r = self.scratch();
         self.sink.hot.movd_from_x(r, t);
-        self.sink.hot.lea_twice(r, r, SHIFT);
+        self.sink.hot.lea_all(crate::asm::Size::D, r, (r, r, 0), SHIFT);
         self.sink.hot.cmp(crate::asm::Size::D, r, Op::Imm(LIMIT));
         let cold = self.sink.here_cold();
         self.sink.jcc(Cc::A, cold);

@@ -302,8 +302,6 @@ impl Emitter<'_> {
 
     /// Whether the access that is emitted is the only one of its instruction, which nothing stops afterwards.
     fn is_sole(&self) -> bool {
-        let (before, rest) = self.unit.nodes.split_at_checked(self.at as usize).unwrap_or_default();
-        let begins = |node: &&Node| matches!(node, Node::Start { .. });
         let goes = |node: &Node| {
             !node.may_stop()
                 || matches!(node, Node::JumpBy(..) | Node::Jump(..) | Node::BranchIf(..) | Node::ExitIf(..))
@@ -318,8 +316,9 @@ impl Emitter<'_> {
                     | Node::Call(..)
             )
         };
-        let first = before.iter().rev().take_while(|node| !begins(node)).all(|node| !reaches(node));
-        first && rest.iter().skip(1).take_while(|node| !begins(node)).all(goes)
+        let rest = self.unit.nodes.get(self.at as usize + 1..).unwrap_or_default();
+        !self.own_nodes().any(|(_, node)| reaches(node))
+            && rest.iter().take_while(|node| !matches!(node, Node::Start { .. })).all(goes)
     }
 
     /// Calls a helper for an access, from the cold part. It may enter translations in the place of others: what groups found is to be

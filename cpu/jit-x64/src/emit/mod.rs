@@ -270,6 +270,12 @@ impl<'a> Emitter<'a> {
         Site { offset: self.offset, left: self.unit.instructions - self.index, sole }
     }
 
+    /// What comes before this node in the instruction that is emitted, with its place; the last first.
+    fn own_nodes(&self) -> impl Iterator<Item = (usize, &Node)> {
+        let before = self.unit.nodes.iter().enumerate().take(self.at as usize).rev();
+        before.take_while(|(_, node)| !matches!(node, Node::Start { .. }))
+    }
+
     /// The number that names the instruction that is emitted.
     fn here(&self) -> u32 {
         self.site(false).number()
